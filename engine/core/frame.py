@@ -1,0 +1,77 @@
+"""A frame: one series of steps being walked, with the choice options it is inside of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """An open scope: the frame's own series first, then one per choice option entered.
+
+    `series` is the graph's path of the series (see `engine.core.graph`).
+    """
+
+    series: str
+    input: dict[str, Any]
+    local: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStep:
+    """The step a frame stands at.
+
+    `visit` counts the steps this frame has entered, so (frame, visit) names this visit of the
+    step for ever. `attempt` is 1 on the first try of a task; `retries` counts, per retry policy,
+    the retries it has used; `losses` the attempts whose worker died. `event_id` is the id of
+    its StepEntered, 0 when no mapping asks for it.
+    """
+
+    path: str
+    input: dict[str, Any]
+    visit: int
+    attempt: int = 1
+    retries: tuple[int, ...] = ()
+    losses: int = 0
+    event_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One series being walked. Its id says where it hangs: "", `orders.3`, `orders.3/resize.0`.
+
+    `scopes` has the frame's own series first; every scope after it is a choice option, and
+    `choices` holds, for each of these, the OpenStep of its choice. `step` is the step that
+X
+    id: str
+    scopes: tuple[Scope, ...]
+    choices: tuple[OpenStep, ...] = ()
+    step: OpenStep | None = None
+    visits: int = 0
+    moves: int = 0
+    turn: str = ""
+
+
+def parent_id(frame_id: str) -> str:
+    """The id of the frame whose fork this frame hangs on; the root frame has none (ValueError)."""
+    if not frame_id:
+        raise ValueError("the root frame has no parent")
+    return frame_id.rpartition("/")[0]
+
+
+def child_id(frame_id: str, step_name: str, index: int) -> str:
+    """The id of the child of `frame_id` at `index` of the fork `step_name`."""
+    prefix = f"{frame_id}/" if frame_id else ""
+    return f"{prefix}{step_name}.{index}"
+
+
+def visit_key(frame: Frame) -> str:
+    """Names this visit of the frame's step within its execution, the same on every attempt."""
+    visit = frame.step.visit if frame.step else 0
+    return f"{frame.id}#{frame.turn}{visit}"
+
+
+def index_of(frame_id: str) -> int:
+    """The position of a frame among its siblings."""
+    return int(frame_id.rpartition(".")[2])

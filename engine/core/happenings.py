@@ -1,0 +1,104 @@
+"""What can happen to a frame that waits: the input of `decide`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from engine.core.frame import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReturned:
+    """The task's attempt returned `result` (any value: what is no JSON object is FnF.InvalidLocal)."""
+
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRaised:
+    """The task's attempt failed."""
+
+    error: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTimedOut:
+    """The task's attempt took longer than its timeoutSeconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """The worker of the task's attempt died: nobody knows how far it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The function of a waitForCallback task returned, or a child execution was started.
+
+    `detail` goes into TaskSubmitted, e.g. {"executionName": ..., "flowName": ...}.
+    """
+
+    detail: dict[str, Any]
+    on: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitFailed:
+    """A child execution could not be started (TaskSubmitFailed); then handled as TaskRaised."""
+
+    error: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Somebody reported a task's token as succeeded, or a sync child succeeded."""
+
+    output: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The wait is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """All children ended. `results`: in order, a child's local, or {"error", "cause"} of a tolerated one."""
+
+    results: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinFailed:
+    """A child's failure fails the fork; its other children are already cut off."""
+
+    error: str
+    cause: str
+
+
+Happening: TypeAlias = (
+    TaskReturned | TaskRaised | TaskTimedOut | WorkerLost | Submitted | SubmitFailed
+    | Reported | TimerFired | Joined | JoinFailed
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a decision may know of its execution.
+
+    `token(frame)` makes the callback token of the attempt its step is at. `next_event_id`:
+    the id that the decision's first event will have, as far as known. `max_wait_s`: cap of a wait.
+    """
+
+    flow: str
+    execution: str
+    token: Callable[[Frame], str]
+    next_event_id: int = 1
+    max_wait_s: float = 365 * 86400.0
+    max_losses: int = 3
+    max_moves: int = 10_000
+    random: Callable[[], float] | None = None
