@@ -43,7 +43,11 @@ class Frame:
 
     `scopes` has the frame's own series first; every scope after it is a choice option, and
     `choices` holds, for each of these, the OpenStep of its choice. `step` is the step that
-X
+    it waits at (None only before its first step). `moves` counts steps since the last task or wait.
+    `turn` names the visits of the forks that enclose it ("" for the root, "4.", "4.2."), so that
+    `turn` + a step's visit differs between two visits of the same frame id in a loop.
+    """
+
     id: str
     scopes: tuple[Scope, ...]
     choices: tuple[OpenStep, ...] = ()
