@@ -1,1 +1,17 @@
-"""Placeholder."""
+"""Useful work for flows to call: tasks are plain functions, this package knows nothing of flows."""
+
+from tasks.context import TaskContext
+from tasks.errors import DuplicateTask, TaskError, TaskLoadError
+from tasks.loading import load_tasks, shipped
+from tasks.registry import RegisteredTask, task
+
+__all__ = [
+    "DuplicateTask",
+    "RegisteredTask",
+    "TaskContext",
+    "TaskError",
+    "TaskLoadError",
+    "load_tasks",
+    "shipped",
+    "task",
+]

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Workers: Celery processes that conduct executions and run their tasks."""

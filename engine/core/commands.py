@@ -13,14 +13,14 @@ ForkKind = Literal["parallel", "foreach"]
 
 @dataclass(frozen=True, slots=True)
 class RunTask:
-    """Run the task of the frame's step. `delay_s`: wait that long first (a retry); `due`: unused otherwise."""
+    """Run the task of the frame's step. `delay_s`: wait that long first (a retry)."""
 
     delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """A task that was submitted: wait for its report (waitForCallback) or for its child's end (sync)."""
+    """A submitted task: wait for its report (waitForCallback) or for its child's end (sync)."""
 
     on: Literal["callback", "child"]
 

@@ -11,14 +11,14 @@ from engine.core.frame import Frame
 
 @dataclass(frozen=True, slots=True)
 class TaskReturned:
-    """The task's attempt returned `result` (any value: what is no JSON object is FnF.InvalidLocal)."""
+    """The task's attempt returned `result` (of any type: no JSON object is FnF.InvalidLocal)."""
 
     result: Any
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRaised:
-    """The task's attempt failed."""
+    """The task's attempt failed. At a step that is no task: it fails, for a reason from outside."""
 
     error: str
     cause: str
@@ -67,7 +67,7 @@ class TimerFired:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """All children ended. `results`: in order, a child's local, or {"error", "cause"} of a tolerated one."""
+    """All children ended. `results`: in order, a local each, or {"error", "cause"} if tolerated."""
 
     results: list[Any]
 
@@ -92,6 +92,8 @@ class RunInfo:
 
     `token(frame)` makes the callback token of the attempt its step is at. `next_event_id`:
     the id that the decision's first event will have, as far as known. `max_wait_s`: cap of a wait.
+    `now`, in seconds since the epoch, lets a wait for a timestamp be judged in the decision; None:
+    a Sleep is asked for whatever the timestamp is.
     """
 
     flow: str
@@ -102,3 +104,4 @@ class RunInfo:
     max_losses: int = 3
     max_moves: int = 10_000
     random: Callable[[], float] | None = None
+    now: float | None = None

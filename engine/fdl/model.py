@@ -72,7 +72,10 @@ class StepBase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStep(StepBase):
-    """Runs a function, a sub-flow, a message or an action. Exactly one of `resource_arn`, `action`."""
+    """Runs a function, a sub-flow, a message or an action.
+
+    Exactly one of `resource_arn` and `action` is set.
+    """
 
     resource_arn: str | None = None
     action: str | None = None
@@ -154,7 +157,14 @@ class ForeachStep(StepBase):
 
 
 Step: TypeAlias = (
-    TaskStep | PassStep | WaitStep | SucceedStep | FailStep | ChoiceStep | ParallelStep | ForeachStep
+    TaskStep
+    | PassStep
+    | WaitStep
+    | SucceedStep
+    | FailStep
+    | ChoiceStep
+    | ParallelStep
+    | ForeachStep
 )
 
 

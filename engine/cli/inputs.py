@@ -1,0 +1,108 @@
+"""Inputs: what the options of commands mean, and what is wrong with them in one line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+
+from engine.core.checks import load_flow
+from engine.core.graph import Graph
+from engine.errors import InvalidArgument
+
+STDIN = "-"
+
+
+def read_text(path: str, what: str) -> str:
+    """The text of a file, or of stdin for `-`; `what` names its purpose in errors.
+
+    Raises:
+        InvalidArgument: it cannot be read as UTF-8 text.
+    """
+    try:
+        return sys.stdin.read() if path == STDIN else Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidArgument(f"{path}: no such {what}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise InvalidArgument(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_input(text: str | None) -> dict[str, Any]:
+    """The input that `--input` gives: a JSON object, `@file` or `@-` (stdin); None is `{}`.
+
+    Raises:
+        InvalidArgument: it is not a JSON object.
+    """
+    if text is None:
+        return {}
+    source, body = "--input", text
+    if text.startswith("@"):
+        source, body = text[1:], read_text(text[1:], "input file")
+    try:
+        value = json.loads(body, parse_constant=_no_json_number)
+    except json.JSONDecodeError as error:
+        at = f"line {error.lineno} column {error.colno}"
+        raise InvalidArgument(f"{source}: not JSON ({error.msg}, {at})") from None
+    if not isinstance(value, dict):
+        raise InvalidArgument(f"{source}: the input must be a JSON object, not {_kind(value)}")
+    return value
+
+
+def read_graph(path: str) -> Graph:
+    """The checked flow of a file; its warnings go to stderr.
+
+    Raises:
+        InvalidArgument: the file cannot be read.
+        FlowInvalid: the flow has errors.
+    """
+    graph, warnings = load_flow(read_text(path, "flow file"), path)
+    for warning in warnings:
+        typer.echo(str(warning), err=True)
+    return graph
+
+
+def read_flows(pairs: Iterable[str]) -> dict[str, Graph]:
+    """The flows of the options `--flow NAME=FILE`.
+
+    Raises:
+        InvalidArgument: an option is none of that form, names a flow twice or no file.
+        FlowInvalid: a flow has errors.
+    """
+    flows: dict[str, Graph] = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not (name and equals and path):
+            raise InvalidArgument(f"--flow {pair}: write NAME=FILE")
+        if name in flows:
+            raise InvalidArgument(f"--flow {pair}: the flow '{name}' was given before")
+        flows[name] = read_graph(path)
+    return flows
+
+
+def flow_name(path: str) -> str:
+    """The name that a flow has in `run` and `simulate`: its file's stem; "flow" for stdin."""
+    return "flow" if path == STDIN else Path(path).stem
+
+
+def _no_json_number(word: str) -> NoReturn:
+    raise InvalidArgument(f"--input: {word} is no JSON number")
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case list():
+            return "a list"
+        case str():
+            return "a text"
+        case _:
+            return "a number"

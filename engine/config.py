@@ -1,0 +1,138 @@
+"""Settings: what the environment says about one process (`PENSTOCK_*`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from engine.errors import InvalidArgument
+
+ENV_PREFIX = "PENSTOCK_"
+DAY_S = 86_400.0
+KIB = 1024
+MIB = 1024 * KIB
+
+Pool = Literal["prefork", "threads", "solo"]
+
+
+class Settings(BaseSettings):
+    """One frozen object; a field `x` is read from `PENSTOCK_X`, an empty variable counts as none.
+
+    Durations are seconds, sizes bytes.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+    )
+
+    redis_url: SecretStr | None = None
+    """Redis of the broker and of the state, such as `redis://:password@host:6379/0`; none: the
+    commands that can do so start an embedded one, the others refuse."""
+
+    key_prefix: str = Field(default="penstock", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """First part of every Redis key; two installations on one Redis need two."""
+
+    queue: str = Field(default="penstock", min_length=1)
+    """Celery queue of the tasks that name none."""
+
+    inline_limit_bytes: int = Field(default=64 * KIB, ge=KIB)
+    """A payload over it is kept apart and travels as a reference."""
+
+    payload_limit_bytes: int = Field(default=16 * MIB, ge=KIB)
+    """A payload over it fails its step with FnF.PayloadTooLarge."""
+
+    retention_s: float = Field(default=7 * DAY_S, ge=1)
+    """How long an execution can be read after its end."""
+
+    max_wait_s: float = Field(default=365 * DAY_S, gt=0)
+    """The longest wait step; a longer one fails with FnF.InvalidWait."""
+
+    lease_s: float = Field(default=10.0, ge=1)
+    """A running step that its worker has not renewed for so long counts as lost."""
+
+    dispatch_grace_s: float = Field(default=5.0, ge=0.5)
+    """A published step that nobody has claimed for so long is looked at again."""
+
+    sweep_every_s: float = Field(default=1.0, gt=0)
+    """Pause between two looks of a worker for what is due or lost."""
+
+    resource_grace_s: float = Field(default=30.0, ge=0)
+    """How long a step waits for a worker that has its task, before FC.FunctionNotFound."""
+
+    max_losses: int = Field(default=3, ge=0)
+    """How often a step whose worker died runs again, before FC.Unknown."""
+
+    timer_horizon_s: float = Field(default=60.0, ge=0)
+    """A wait that ends within it becomes a Celery ETA message; a longer one stays in Redis."""
+
+    max_eta_messages: int = Field(default=1000, ge=1)
+    """The most ETA messages that one worker holds in its memory."""
+
+    visibility_timeout_s: float = Field(default=3600.0, ge=60)
+    """When the broker hands an unacknowledged message to another worker. Not the way to recover
+    from a kill: that is the lease."""
+
+    concurrency: int | None = Field(default=None, ge=1)
+    """Slots of a worker; none: as many as the machine has CPUs."""
+
+    pool: Pool = "prefork"
+    """How a worker runs its slots: `prefork`, `threads` or `solo`."""
+
+    token_secret: SecretStr | None = None
+    """Signs the tokens of callbacks; none: made once and kept in Redis."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log line that is written: `debug`, `info`, `warning` or `error`."""
+
+    @property
+    def redis_shown(self) -> str:
+        """The Redis URL as people and logs may see it: without its password; "" for none."""
+        return without_password(self.redis_url.get_secret_value()) if self.redis_url else ""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        if self.payload_limit_bytes < self.inline_limit_bytes:
+            raise ValueError("payload_limit_bytes must not be under inline_limit_bytes")
+        if self.lease_s >= self.visibility_timeout_s:
+            raise ValueError("lease_s must be under visibility_timeout_s")
+        return self
+
+
+def load_settings() -> Settings:
+    """The settings of this process, from its environment.
+
+    Raises:
+        InvalidArgument: a variable cannot be used; the message names each of them, no value.
+    """
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        found = "; ".join(_complaint(error["loc"], error["msg"]) for error in invalid.errors())
+        raise InvalidArgument(found) from None
+
+
+def variable_of(field: str) -> str:
+    """The environment variable of a field of the settings."""
+    return ENV_PREFIX + field.upper()
+
+
+def without_password(url: str) -> str:
+    """The URL with `***` in the place of its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
+
+
+def _complaint(location: tuple[int | str, ...], message: str) -> str:
+    if not location:
+        return message.removeprefix("Value error, ")
+    return f"{variable_of(str(location[0]))}: {message}"

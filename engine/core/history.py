@@ -1,0 +1,43 @@
+"""A history without what differs between two runs of the same flow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from engine.core.events import Event
+
+NormalEvent: TypeAlias = tuple[str, str, dict[str, Any]]
+"""Type, step name, detail."""
+
+_WHO_RAN_IT = "worker"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def normalise(
+    history: Iterable[Event], hide: Callable[[str], bool] | None = None
+) -> dict[str, list[NormalEvent]]:
+    """The events of each frame in their order, without ids and times.
+
+    Also without the name of the worker; UUIDs (random names, message ids) and texts for which
+    `hide` is true (callback tokens) are written as `*`.
+    """
+    frames: dict[str, list[NormalEvent]] = {}
+    for event in history:
+        detail = {key: value for key, value in event.detail.items() if key != _WHO_RAN_IT}
+        normal = (str(event.type), event.step_name, _masked(detail, hide))
+        frames.setdefault(event.frame, []).append(normal)
+    return dict(sorted(frames.items()))
+
+
+def _masked(value: Any, hide: Callable[[str], bool] | None) -> Any:
+    match value:
+        case dict():
+            return {key: _masked(item, hide) for key, item in value.items()}
+        case list():
+            return [_masked(item, hide) for item in value]
+        case str() if _UUID.fullmatch(value) or (hide is not None and hide(value)):
+            return "*"
+        case _:
+            return value

@@ -1,0 +1,163 @@
+"""A walk: a frame on the move through its series, until its decision is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from engine.core.commands import Command, Decision
+from engine.core.events import EventType, NewEvent
+from engine.core.frame import Frame, OpenStep, Scope
+from engine.core.graph import Graph, Node
+from engine.core.happenings import RunInfo
+from engine.fdl.mappings import InvalidPath, Roots, apply_mappings
+from engine.fdl.model import Mappings
+
+Where: TypeAlias = Command | str | None
+"""Where a walk goes next: a command ends it, a path is entered, None is the end of a series."""
+
+_NO_CONTEXT: dict[str, Any] = {}
+
+
+@dataclass(slots=True)
+class Walk:
+    """The parts of a frame while a decision changes them, and the events so far.
+
+    `step` is None between two steps: it is set exactly while a step has its StepEntered and
+    not yet its StepExited. Values (inputs, locals, outputs) are shared, never changed.
+    """
+
+    graph: Graph
+    run: RunInfo
+    id: str
+    turn: str
+    scopes: list[Scope]
+    choices: list[OpenStep]
+    step: OpenStep | None
+    visits: int
+    moves: int
+    events: list[NewEvent] = field(default_factory=list)
+    exact_ids: bool = False
+
+    def frame(self) -> Frame:
+        """The frame as it is now."""
+        return Frame(
+            self.id,
+            tuple(self.scopes),
+            tuple(self.choices),
+            self.step,
+            self.visits,
+            self.moves,
+            self.turn,
+        )
+
+    def decision(self, command: Command) -> Decision:
+        """What the walk came to."""
+        return Decision(self.frame(), tuple(self.events), command, self.exact_ids)
+
+    def record(self, kind: EventType, step_name: str, detail: dict[str, Any]) -> None:
+        """Adds an event."""
+        self.events.append(NewEvent(kind, step_name, detail))
+
+    def standing(self) -> tuple[Node, OpenStep]:
+        """The step that the walk is at; ValueError between two steps."""
+        if self.step is None:
+            raise ValueError(f"frame {self.id!r} stands at no step")
+        return self.graph.nodes[self.step.path], self.step
+
+    def scope_roots(self, node: Node) -> Roots:
+        """What `$input`, `$local` and `$context` are in a step's inputMappings."""
+        scope = self.scopes[-1]
+        return Roots(scope.input, scope.local, self.context(node))
+
+    def context(self, node: Node) -> dict[str, Any]:
+        """`$context` of a step; empty when none of its mappings asks for it."""
+        if not node.context.any:
+            return _NO_CONTEXT
+        step: dict[str, Any] = {"name": node.step.name}
+        context = self.flow_context() | {"step": step}
+        if self.step is not None and self.step.event_id:
+            step["eventId"] = self.step.event_id
+        if node.context.token:
+            context["task"] = {"token": self.run.token(self.frame())}
+        return context
+
+    def flow_context(self) -> dict[str, Any]:
+        """`$context` of the flow's own mappings."""
+        return {"flow": {"name": self.run.flow}, "execution": {"name": self.run.execution}}
+
+    def map(self, mappings: Mappings, roots: Roots) -> dict[str, Any]:
+        """The object that mappings make; InvalidPath in a strict flow only."""
+        return apply_mappings(mappings, roots, self.graph.flow.strict)
+
+
+def walk_from(graph: Graph, frame: Frame, run: RunInfo) -> Walk:
+    """A walk that starts where a frame stands."""
+    return Walk(
+        graph,
+        run,
+        frame.id,
+        frame.turn,
+        list(frame.scopes),
+        list(frame.choices),
+        frame.step,
+        frame.visits,
+        frame.moves,
+    )
+
+
+def open_step(walk: Walk, path: str) -> Node:
+    """Enters a step: maps its input and records StepEntered."""
+    node = walk.graph.nodes[path]
+    walk.visits += 1
+    walk.moves += 1
+    event_id = 0
+    if node.context.event_id:
+        event_id = walk.run.next_event_id + len(walk.events)
+        walk.exact_ids = True
+    walk.step = OpenStep(path, {}, walk.visits, event_id=event_id)
+    try:
+        given = step_input(walk, node)
+    except InvalidPath:
+        walk.record(EventType.STEP_ENTERED, node.step.name, {"input": {}})
+        raise
+    walk.step = OpenStep(path, given, walk.visits, event_id=event_id)
+    walk.record(EventType.STEP_ENTERED, node.step.name, {"input": given})
+    return node
+
+
+def step_input(walk: Walk, node: Node) -> dict[str, Any]:
+    """A step's input: its mappings', else the parent's input and local, local first."""
+    mappings = node.step.input_mappings
+    if mappings is not None:
+        return walk.map(mappings, walk.scope_roots(node))
+    return merged(walk.scopes[-1].input, walk.scopes[-1].local)
+
+
+def leave_step(walk: Walk, local: Any) -> str | None:
+    """Ends the step successfully with its local (a list for a fork); returns what follows it."""
+    node, opened = walk.standing()
+    mappings = node.step.output_mappings
+    if mappings is not None:
+        output = walk.map(mappings, Roots(opened.input, local, walk.context(node)))
+    else:
+        output = local if isinstance(local, dict) else {}
+    return close_step(walk, node, output)
+
+
+def close_step(walk: Walk, node: Node, output: dict[str, Any]) -> str | None:
+    """Records a step's success, merges its output into its parent's local; returns its next."""
+    walk.record(EventType.STEP_SUCCEEDED, node.step.name, {})
+    walk.record(EventType.STEP_EXITED, node.step.name, {"output": output})
+    if output:
+        scope = walk.scopes[-1]
+        walk.scopes[-1] = Scope(scope.series, scope.input, merged(scope.local, output))
+    walk.step = None
+    return node.next
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Both objects in one, `above` wins; one of them as it is when the other is empty."""
+    if not above:
+        return below
+    return {**below, **above} if below else above

@@ -1,0 +1,55 @@
+"""The parser: from the text of a flow file to the typed flow, with all its problems at once."""
+
+from __future__ import annotations
+
+from engine.errors import FlowInvalid
+from engine.fdl.fields import read_fields
+from engine.fdl.model import Flow
+from engine.fdl.parse_mappings import read_mappings
+from engine.fdl.parse_steps import read_series
+from engine.fdl.problems import Problem, Report
+from engine.fdl.shapes import FLOW
+from engine.fdl.step_names import StepNames, all_names
+from engine.fdl.yaml_source import Node, read_yaml
+
+WHERE = "the flow"
+
+
+def parse_flow(text: str, file: str = "<flow>") -> Flow:
+    """Parses a flow; `file` is the name that its problems carry.
+
+    Raises:
+        engine.errors.FlowInvalid: it has errors; `problems` holds all, warnings included.
+    """
+    flow, problems = parse_with_warnings(text, file)
+    if flow is None:
+        raise FlowInvalid(problems)
+    return flow
+
+
+def parse_with_warnings(
+    text: str, file: str = "<flow>"
+) -> tuple[Flow | None, tuple[Problem, ...]]:
+    """Parses a flow and never raises: the flow (None when there are errors) and all problems."""
+    report = Report(file)
+    root = read_yaml(text, report)
+    flow = _flow(root, report) if root is not None else None
+    return (None if report.failed else flow), report.in_order()
+
+
+def _flow(root: Node, report: Report) -> Flow:
+    fields = read_fields(FLOW, root, WHERE, report)
+    names = StepNames(everywhere=all_names(root))
+    return Flow(
+        steps=read_series(fields, names, report),
+        version=fields.get("version", "v1"),
+        name=_name(fields.get("name")),
+        input_mappings=read_mappings(fields, "inputMappings", report),
+        output_mappings=read_mappings(fields, "outputMappings", report),
+        timeout_s=fields.get("timeoutSeconds"),
+        strict=fields.get("strict", False),
+    )
+
+
+def _name(name: object) -> str | None:
+    return None if name is None else str(name)

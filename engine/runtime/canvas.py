@@ -1,0 +1,152 @@
+"""The canvas: commands as genuine Celery signatures, and their messages as the broker holds them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import Celery, Signature
+from kombu.serialization import dumps as kombu_dumps
+
+from engine.runtime.pointer import Pointer
+
+TAG = "@TAG@"
+"""Stands in a stored message for the id that the script gives to each copy it sends."""
+
+HEADERS_OF = {
+    "flow": ("root_id",),
+    "task": ("root_id", "parent_id"),
+    "wait": ("root_id", "parent_id", "eta"),
+    "retry": ("root_id", "parent_id", "eta", "retries"),
+    "lane": ("root_id", "parent_id", "group"),
+    "join": ("root_id", "parent_id", "group"),
+}
+"""Which Celery headers each form sets beside the task's own (docs/operations.md, "Messages")."""
+
+BEGIN = "penstock.flow"
+WAIT = "penstock.wait"
+JOIN = "penstock.join"
+LANE = "penstock.lane"
+RESUME = "penstock.resume"
+STEP = "penstock.step"
+UNSERVED = "penstock.unserved"
+ENGINE_TASKS = (BEGIN, WAIT, JOIN, LANE, RESUME, STEP, UNSERVED)
+"""Celery names of the engine's own messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A message to be sent: a pointer and how Celery is to see it.
+
+    `name`: the Celery task; `shown`: what Flower shows instead of it (None: the name). `delay_s`:
+    an ETA. `retries`: as Celery counts them. `group`: id of the group it is a part of.
+    """
+
+    name: str
+    pointer: Pointer
+    queue: str
+    message_id: str
+    parent_id: str | None = None
+    shown: str | None = None
+    delay_s: float = 0.0
+    retries: int = 0
+    group: str | None = None
+    timeout_s: float | None = None
+
+
+class Canvas:
+    """Builds signatures and envelopes for one Celery app, which need not run anything."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+
+    def signature(self, sending: Sending) -> Signature:
+        """The Celery signature of a message."""
+        options: dict[str, Any] = {
+            "task_id": sending.message_id,
+            "queue": sending.queue,
+            "root_id": sending.pointer.execution_id,
+            "parent_id": sending.parent_id,
+        }
+        if sending.shown:
+            options["shadow"] = sending.shown
+        if sending.group:
+            options["group_id"] = sending.group
+        if sending.retries:
+            options["retries"] = sending.retries
+        if sending.delay_s > 0:
+            options["eta"] = datetime.now(UTC) + timedelta(seconds=sending.delay_s)
+        signature: Signature = self.app.signature(
+            sending.name, kwargs=sending.pointer.kwargs(), options=options, immutable=True
+        )
+        return signature
+
+    def envelope(self, sending: Sending) -> str:
+        """The message as Celery's Redis transport keeps it in the queue's list."""
+        signature = self.signature(sending)
+        options = dict(signature.options)
+        queue = options.pop("queue")
+        task_id = options.pop("task_id")
+        message = self.app.amqp.as_task_v2(
+            task_id,
+            signature.task,
+            args=(),
+            kwargs=signature.kwargs,
+            argsrepr="()",
+            kwargsrepr=repr(signature.kwargs),
+            ignore_result=True,
+            **options,
+        )
+        content_type, encoding, body = kombu_dumps(message.body, "json")
+        properties = dict(message.properties)
+        properties.pop("reply_to", None)
+        return json.dumps(
+            {
+                "body": base64.b64encode(body.encode()).decode(),
+                "content-encoding": encoding,
+                "content-type": content_type,
+                "headers": message.headers,
+                "properties": properties
+                | {
+                    "delivery_mode": 2,
+                    "delivery_info": {"exchange": "", "routing_key": queue},
+                    "priority": 0,
+                    "body_encoding": "base64",
+                    "delivery_tag": TAG if TAG in task_id else str(uuid.uuid4()),
+                },
+            }
+        )
+
+
+def make_app(broker_url: str, queue: str, name: str = "penstock") -> Celery:
+    """A Celery app with the settings that the engine relies on (docs/operations.md, "Celery")."""
+    app = Celery(name, broker=broker_url, set_as_current=False)
+    app.conf.update(
+        task_default_queue=queue,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_track_started=False,
+        task_store_errors_even_if_ignored=False,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": 3600,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+        enable_utc=True,
+        timezone="UTC",
+    )
+    return app

@@ -1,0 +1,97 @@
+"""Children: executions that a task step starts, and the start action of the service."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from engine.core import happenings as hap
+from engine.core.frame import visit_key
+from engine.core.outcomes import EXECUTION_EXISTS, FLOW_NOT_EXISTS, Failure, child_input
+from engine.errors import EngineError, ExecutionAlreadyExists, FlowNotExists
+from engine.fdl.resources import FlowResource
+from engine.runtime.definitions import plain_name
+from engine.runtime.runner import Work
+from engine.runtime.runtime import Runtime
+from engine.runtime.starting import Start, Started, start
+from engine.runtime.views import execution_fields
+
+NAMESPACE = uuid.UUID("5e1f0c9a-6a1d-4b52-9a55-0d1e6f7c8b90")
+"""Makes the names of children that nobody named: the same attempt always names the same child."""
+
+
+def start_child(runtime: Runtime, work: Work) -> hap.Happening:
+    """Starts the child execution of a task step; a second call of the same attempt finds its own."""
+    resource, call = work.call.resource, work.call
+    assert isinstance(resource, FlowResource)
+    given = child_input(call.input)
+    if isinstance(given, Failure):
+        return hap.SubmitFailed(given.error, given.cause)
+    flow = _flow_name(runtime, resource.name)
+    name = call.execution_name or _own_name(work)
+    notify = None
+    if call.pattern == "sync":
+        notify = _parent_of(work)
+    try:
+        started = start(runtime, Start(flow, name, given, notify))
+    except (FlowNotExists, ExecutionAlreadyExists) as error:
+        if isinstance(error, ExecutionAlreadyExists) and _is_ours(runtime, flow, name, notify):
+            started = Started(name, False)
+        else:
+            code = FLOW_NOT_EXISTS if isinstance(error, FlowNotExists) else EXECUTION_EXISTS
+            return hap.SubmitFailed(code, str(error))
+    except EngineError as error:
+        return hap.SubmitFailed(f"FnF.{error.code}", str(error))
+    if not started.created and notify and not _is_ours(runtime, flow, name, notify):
+        return hap.SubmitFailed(EXECUTION_EXISTS, f"{flow} has an execution {name!r} already")
+    detail = {"executionName": started.name, "flowName": flow}
+    if call.pattern == "requestResponse":
+        return hap.TaskReturned(detail)
+    return hap.Submitted(detail, "child" if call.pattern == "sync" else "callback")
+
+
+def start_execution(runtime: Runtime, work: Work) -> hap.Happening:
+    """The action fnf:StartExecution: starts a flow that nobody waits for; answers as the service does."""
+    params: dict[str, Any] = work.call.input if isinstance(work.call.input, dict) else {}
+    given = child_input(params.get("Input"))
+    if isinstance(given, Failure):
+        return hap.TaskRaised(given.error, given.cause)
+    token = params.get("CallbackFnFTaskToken")
+    notify = {"token": token} if token else None
+    flow = _flow_name(runtime, str(params.get("FlowName", "")))
+    try:
+        name = params.get("ExecutionName") or _own_name(work)
+        started = start(runtime, Start(flow, str(name), given, notify))
+    except EngineError as error:
+        return hap.TaskRaised(f"fnf.{error.code}", str(error))
+    fields = execution_fields(runtime, flow, started.name)
+    if work.call.pattern == "waitForCallback":
+        return hap.Submitted(fields, "callback")
+    return hap.TaskReturned(fields)
+
+
+def _parent_of(work: Work) -> dict[str, Any]:
+    return {
+        "flow": work.pointer.flow,
+        "execution": work.pointer.execution,
+        "frame": work.frame.id,
+        "step": work.pointer.step,
+        "visit": visit_key(work.frame),
+        "attempt": work.call.attempt,
+    }
+
+
+def _is_ours(runtime: Runtime, flow: str, name: str, notify: dict[str, Any] | None) -> bool:
+    record = runtime.store.record(f"{flow}:{name}")
+    return notify is not None and record.get("notify") == json.dumps(notify)
+
+
+def _own_name(work: Work) -> str:
+    key = f"{work.pointer.execution_id}/{visit_key(work.frame)}/{work.call.attempt}"
+    return str(uuid.uuid5(NAMESPACE, key))
+
+
+def _flow_name(runtime: Runtime, name: str) -> str:
+    """The name as it stands, or without the marks of a template's placeholder."""
+    return plain_name(name)

@@ -1,0 +1,174 @@
+"""The conductor: takes what a message points to one step further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from engine.core import happenings as hap
+from engine.core import scheduler
+from engine.core.commands import Await, Decision, Finish, Fork, RunTask, Sleep
+from engine.core.frame import index_of
+from engine.core.graph import Graph
+from engine.core.outcomes import FUNCTION_NOT_FOUND
+from engine.fdl.model import TaskStep, WaitStep
+from engine.runtime import forks
+from engine.runtime.ending import Ending
+from engine.runtime.pointer import Pointer, execution_id
+from engine.runtime.runner import Runner, Work
+from engine.runtime.runtime import Runtime
+from engine.runtime.scripts import Answer, Verdict
+from engine.runtime.sending import is_served, standing
+from engine.runtime.store import Claim, Holder
+
+UNSERVED_EVERY_S = 0.5
+"""How often a task that no worker has looks for one."""
+
+MAX_MOVED = 20
+"""How often a decision that names an event id is made anew because others recorded in between."""
+
+
+class Conductor:
+    """Claims a frame, finds out what happened to it, decides, and settles it."""
+
+    def __init__(self, runtime: Runtime, runner: Runner) -> None:
+        self.runtime = runtime
+        self.runner = runner
+        self.store = runtime.store
+
+    def advance(self, pointer: Pointer, holder: Holder) -> Verdict:
+        """Does what a message asks for. A refused claim is no error: somebody else did it."""
+        claim = self.store.claim(pointer, holder)
+        if not isinstance(claim, Claim):
+            return claim
+        graph = self.runtime.definitions.graph(claim.definition)
+        frame = claim.frame
+        if frame.step is None:
+            return self._settle(claim, graph, lambda info: scheduler.begin(graph, frame, info))
+        if claim.kind == "unserved" and self._may_wait(claim, graph):
+            waiting = Decision(frame, (), RunTask(UNSERVED_EVERY_S))
+            return self._settle(claim, graph, lambda info: waiting)
+        happening = self._happening(claim, graph)
+        child = _child_of(happening)
+        verdict = self._settle(
+            claim, graph, lambda info: scheduler.decide(graph, frame, happening, info), child
+        )
+        self._afterwards(claim, graph, happening, child, verdict)
+        return verdict
+
+    def _may_wait(self, claim: Claim, graph: Graph) -> bool:
+        """True while a task that nobody had may still find a worker, or has found one."""
+        assert claim.frame.step is not None
+        if claim.waited_s < self.store.settings.resource_grace_s:
+            return True
+        return is_served(self.runtime, graph.node(claim.frame.step.path))
+
+    def _afterwards(
+        self,
+        claim: Claim,
+        graph: Graph,
+        happening: hap.Happening,
+        child: str | None,
+        verdict: Verdict,
+    ) -> None:
+        """What may be done late or twice, once the decision is written down."""
+        match happening:
+            case hap.Submitted() if child and verdict is Verdict.APPLIED:
+                Ending(self.runtime).notify_if_ended(child)
+            case hap.Joined(results):
+                assert claim.frame.step is not None
+                join = forks.join_of(claim.frame, graph.node(claim.frame.step.path))
+                forks.forget(self.runtime, claim.pointer.execution_id, join, len(results))
+            case _:
+                return
+
+    def _happening(self, claim: Claim, graph: Graph) -> hap.Happening:
+        """What happened to a claimed frame; for a task whose turn it is: the task is run."""
+        if claim.wake is not None:
+            return self._news(claim, claim.wake)
+        assert claim.frame.step is not None
+        step = graph.node(claim.frame.step.path).step
+        match step:
+            case TaskStep() if claim.kind == "unserved":
+                name = self.work(claim, graph).call.resource.display
+                cause = f"no live worker has a task {name!r}; start one with --tasks"
+                return hap.TaskRaised(FUNCTION_NOT_FOUND, cause)
+            case TaskStep():
+                return self.runner.run(self.work(claim, graph))
+            case WaitStep():
+                return hap.TimerFired()
+            case _:
+                return forks.outcome(self.runtime, claim, graph)
+
+    def work(self, claim: Claim, graph: Graph) -> Work:
+        """The task that a claimed frame is at."""
+        info = self.runtime.info(claim.pointer, claim.next_event_id)
+        call = scheduler.task_call(graph, claim.frame, info)
+        return Work(claim.pointer, graph, claim.frame, call)
+
+    def _news(self, claim: Claim, wake: dict[str, Any]) -> hap.Happening:
+        match wake:
+            case {"kind": "reported", "output": dict(output)}:
+                return hap.Reported(output)
+            case {"kind": "returned", "result": result}:
+                return hap.TaskReturned(result)
+            case {"kind": "raised", "error": str(error), "cause": str(cause)}:
+                return hap.TaskRaised(error, cause)
+            case {"kind": "timeout", **rest}:
+                if child := rest.get("child"):
+                    Ending(self.runtime).stop_child(str(child), claim.pointer)
+                return hap.TaskTimedOut()
+            case _:
+                return hap.WorkerLost()
+
+    def _settle(
+        self,
+        claim: Claim,
+        graph: Graph,
+        decide: Callable[[hap.RunInfo], Decision],
+        child: str | None = None,
+    ) -> Verdict:
+        """Decides and writes it down; anew when the decision names an event id that others took."""
+        next_event_id = claim.next_event_id
+        for _ in range(MAX_MOVED):
+            decision = decide(self.runtime.info(claim.pointer, next_event_id))
+            answer = self.apply(claim, graph, decision, next_event_id, child)
+            if answer.verdict is not Verdict.MOVED:
+                return answer.verdict
+            next_event_id = int(answer.values[0])
+        return Verdict.MOVED
+
+    def apply(
+        self, claim: Claim, graph: Graph, decision: Decision, next_id: int, child: str | None
+    ) -> Answer:
+        """Writes a decision down, together with the message it asks for."""
+        exact = next_id if decision.exact_ids else None
+        command = decision.command
+        match command:
+            case RunTask() | Await() | Sleep():
+                request = claim.holder.request
+                to = standing(self.runtime, claim.pointer, graph, decision, request, child)
+                return self.store.settle(claim, decision.frame, decision.events, to, exact)
+            case Fork():
+                return forks.open_fork(self.runtime, claim, graph, decision, command, exact)
+            case Finish():
+                return self._finish(claim, decision, command, exact)
+            case _:
+                assert_never(command)
+
+    def _finish(
+        self, claim: Claim, decision: Decision, command: Finish, exact: int | None
+    ) -> Answer:
+        if claim.pointer.frame:
+            ended = forks.ended_child(self.runtime, claim.pointer, command)
+            ended |= {"st": "ENDED", "join": claim.pointer.frame.rpartition(".")[0]}
+            ended["index"] = index_of(claim.pointer.frame)
+            return self.store.settle_child(claim, decision.events, ended, exact)
+        return Ending(self.runtime).finish(claim, decision.events, command, exact)
+
+
+def _child_of(happening: hap.Happening) -> str | None:
+    """The id of the child execution that a task has started and waits for."""
+    if isinstance(happening, hap.Submitted) and happening.on == "child":
+        return execution_id(happening.detail["flowName"], happening.detail["executionName"])
+    return None

@@ -1,0 +1,130 @@
+"""Flows as deployed: a name, its current definition, and every definition it ever had."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from dataclasses import asdict, dataclass, replace
+
+from redis import Redis
+
+from engine.core.checks import load_flow
+from engine.core.graph import Graph
+from engine.errors import FlowAlreadyExists, FlowNotExists, InvalidArgument
+from engine.runtime.keys import Keys
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+PLACEHOLDER = "<>${}"
+"""What deploy templates put around a name that they would fill in."""
+
+
+def plain_name(name: str) -> str:
+    """A flow's name without the marks of a template's placeholder: `<restoreFlow>` is `restoreFlow`."""
+    return name.strip(PLACEHOLDER)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRecord:
+    """A deployed flow. `definition_id` names the text; times are seconds since the epoch."""
+
+    name: str
+    definition: str
+    definition_id: str
+    description: str
+    version: int
+    created_time: float
+    last_modified_time: float
+
+
+class Definitions:
+    """The deployed flows in Redis. A definition's text never changes: executions are pinned to it."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def create(self, name: str, definition: str, description: str = "") -> FlowRecord:
+        """Deploys a new flow. Atomic.
+
+        Raises:
+            FlowInvalid: the definition has errors. InvalidArgument: the name has.
+            FlowAlreadyExists: the name is taken.
+        """
+        if not NAME.fullmatch(name):
+            raise InvalidArgument(
+                f"flow name {name!r}: use 1 to 128 letters, digits, _ and -, not beginning with a digit or -"
+            )
+        now = time.time()
+        record = FlowRecord(name, definition, self._keep(name, definition), description, 1, now, now)
+        if not self._redis.hsetnx(self._keys.flows, name, _text(record)):
+            raise FlowAlreadyExists(f"a flow {name!r} exists already; update_flow changes it")
+        return record
+
+    def update(self, name: str, definition: str | None = None, description: str | None = None) -> FlowRecord:
+        """Gives a flow a new definition; running executions keep theirs.
+
+        Raises:
+            FlowNotExists; FlowInvalid.
+        """
+        old = self.describe(name)
+        record = replace(
+            old,
+            description=old.description if description is None else description,
+            last_modified_time=time.time(),
+        )
+        if definition is not None:
+            kept = self._keep(name, definition)
+            record = replace(record, definition=definition, definition_id=kept, version=old.version + 1)
+        self._redis.hset(self._keys.flows, name, _text(record))
+        return record
+
+    def describe(self, name: str) -> FlowRecord:
+        """A flow as it is deployed now. Raises FlowNotExists."""
+        text = self._redis.hget(self._keys.flows, name)
+        if not text:
+            raise FlowNotExists(f"there is no flow {name!r}; create_flow deploys one")
+        fields = json.loads(str(text))
+        return FlowRecord(definition=self.text(fields["definition_id"]), **fields)
+
+    def names(self) -> list[str]:
+        """Names of all flows, sorted."""
+        return sorted(str(name) for name in self._redis.hkeys(self._keys.flows))
+
+    def delete(self, name: str) -> None:
+        """Takes a flow away; its running executions end as they would. Raises FlowNotExists."""
+        if not self._redis.hdel(self._keys.flows, name):
+            raise FlowNotExists(f"there is no flow {name!r} to delete")
+
+    def text(self, definition_id: str) -> str:
+        """The text of a definition. Raises FlowNotExists."""
+        text = self._redis.hget(self._keys.definitions, definition_id)
+        if text is None:
+            raise FlowNotExists(f"definition {definition_id} is not in this Redis any more")
+        return str(text)
+
+    def graph(self, definition_id: str) -> Graph:
+        """The graph of a definition; built once per process."""
+        graph = _graphs.get(definition_id)
+        if graph is None:
+            graph = load_flow(self.text(definition_id))[0]
+            if len(_graphs) > 500:
+                _graphs.clear()
+            _graphs[definition_id] = graph
+        return graph
+
+    def _keep(self, name: str, definition: str) -> str:
+        load_flow(definition, f"{name}.yml")
+        kept = hashlib.sha256(definition.encode()).hexdigest()[:32]
+        self._redis.hsetnx(self._keys.definitions, kept, definition)
+        return kept
+
+
+_graphs: dict[str, Graph] = {}
+
+
+def _text(record: FlowRecord) -> str:
+    fields = asdict(record)
+    del fields["definition"]
+    return json.dumps(fields)

@@ -1,0 +1,145 @@
+"""The end of executions: by their own last step, by a stop or a time-out; and who is told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from engine.core import scheduler
+from engine.core.commands import Finish
+from engine.core.events import NewEvent
+from engine.core.outcomes import child_failure
+from engine.core.states import ExecutionStatus
+from engine.errors import EngineError, ExecutionAlreadyCompleted, ExecutionNotExists
+from engine.runtime.cutting import cut, open_keys
+from engine.runtime.pointer import Pointer
+from engine.runtime.reports import report
+from engine.runtime.runtime import Runtime
+from engine.runtime.scripts import Answer, Verdict
+from engine.runtime.sending import again
+from engine.runtime.store import NET_S, Claim, Holder
+
+MAX_ROUNDS = 100
+"""How often the frames of an execution that is being stopped are looked through."""
+
+
+class Ending:
+    """Brings executions to their end and tells those who wait for it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.store = runtime.store
+
+    def finish(
+        self, claim: Claim, events: Sequence[NewEvent], finish: Finish, exact: int | None
+    ) -> Answer:
+        """Ends an execution whose root frame has ended. Atomic, idempotent."""
+        identity = claim.pointer.execution_id
+        if finish.error is None:
+            status = ExecutionStatus.SUCCEEDED
+            end = {"output": self.store.packer.pack(identity, finish.output or {})}
+        else:
+            status = ExecutionStatus.FAILED
+            end = {"error": finish.error, "cause": finish.cause or ""}
+        answer = self.store.finish(claim.pointer, claim.holder, events, status, end, exact)
+        if answer.applied:
+            self.tell(identity)
+        return answer
+
+    def stop(
+        self, flow: str, execution: str, status: ExecutionStatus, error: str | None, cause: str | None
+    ) -> None:
+        """Stops an execution and its sync children; what runs is told, what comes late is refused.
+
+        Raises:
+            ExecutionNotExists; ExecutionAlreadyCompleted.
+        """
+        pointer = Pointer(flow, execution, "", 0, "", "", "resume")
+        ending = {"status": status.value, "error": error, "cause": cause}
+        answer = self.store.verb(
+            "ending", pointer.execution_id, ending=json.dumps(ending), net_ms=round(NET_S * 1000)
+        )
+        if answer.verdict is Verdict.MISSING:
+            raise ExecutionNotExists(f"flow {flow!r} has no execution {execution!r}")
+        if answer.verdict is Verdict.STALE:
+            raise ExecutionAlreadyCompleted(f"{flow}/{execution} has ended: {answer.values[0]}")
+        self.complete(pointer)
+
+    def complete(self, pointer: Pointer) -> None:
+        """Goes on with an end that somebody began. Idempotent. Cost: O(open frames)."""
+        identity = pointer.execution_id
+        record = self.store.record(identity)
+        if not (text := record.get("ending")):
+            return
+        ending = json.loads(text)
+        graph = self.runtime.definitions.graph(record["definition"])
+        for _ in range(MAX_ROUNDS):
+            keys = open_keys(self.runtime, identity)
+            if not keys:
+                break
+            for child in cut(self.runtime, pointer, graph, keys):
+                self.stop_child(child, pointer)
+        status = ExecutionStatus(ending["status"])
+        event = scheduler.end_event(status, ending["error"], ending["cause"])
+        end = {key: ending[key] for key in ("error", "cause") if ending[key] is not None}
+        if self.store.finish(pointer, Holder(), [event], status, end).applied:
+            self.tell(identity)
+
+    def stop_child(self, child: str, parent: Pointer) -> None:
+        """Stops a child execution that nobody waits for any more."""
+        flow, _, name = child.partition(":")
+        try:
+            self.stop(
+                flow, name, ExecutionStatus.STOPPED, "FnF.ParentEnded", f"{parent.execution_id} ended"
+            )
+        except (ExecutionNotExists, ExecutionAlreadyCompleted):
+            return
+
+    def notify_if_ended(self, child: str | None) -> None:
+        """Tells the parent at once when a child ended before its parent began to wait."""
+        if child and "stopped_ms" in self.store.record(child):
+            self.tell(child)
+
+    def tell(self, execution_id: str) -> None:
+        """Tells who waits for an execution's end: its parent, or the holder of a token. Idempotent."""
+        record = self.store.record(execution_id)
+        if "notify" not in record:
+            return
+        notify = json.loads(record["notify"])
+        told = self._tell_parent if "frame" in notify else self._report
+        if told(execution_id, record, notify):
+            self.store.redis.zrem(self.store.keys.timers, f"notify|{execution_id}||")
+
+    def news(self, execution_id: str, record: dict[str, str]) -> dict[str, Any]:
+        """An execution's end as news for the task that waits for it."""
+        status = ExecutionStatus(record["status"])
+        if status is ExecutionStatus.SUCCEEDED:
+            output = self.store.packer.unpack(execution_id, record.get("output") or "{}")
+            return {"kind": "reported", "output": output}
+        failure = child_failure(status, record.get("error"), record.get("cause"))
+        return {"kind": "raised", "error": failure.error, "cause": failure.cause}
+
+    def _tell_parent(
+        self, execution_id: str, record: dict[str, str], notify: dict[str, Any]
+    ) -> bool:
+        """False: the parent has not begun to wait yet, ask again."""
+        pointer = Pointer(notify["flow"], notify["execution"], notify["step"], 1, notify["frame"], "", "resume")
+        state = self.store.state(pointer.execution_id, notify["frame"])
+        if state is None:
+            return True
+        if state.get("on") != execution_id or state["st"] != "WAITING":
+            return state["st"] != "RUNNING"
+        waiting = pointer.to("resume", str(state["fence"]), notify["step"], 1)
+        to = again(self.runtime, waiting)
+        self.store.wake(waiting, to, ("WAITING",), self.news(execution_id, record))
+        return True
+
+    def _report(self, execution_id: str, record: dict[str, str], notify: dict[str, Any]) -> bool:
+        try:
+            report(self.runtime, notify["token"], self.news(execution_id, record))
+        except EngineError:
+            return True
+        return True
+
+

@@ -1,0 +1,237 @@
+"""The engine: everything a Python program does with flows and executions."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Signature
+from redis import Redis
+from redis.exceptions import RedisError
+
+from engine.config import Settings, load_settings
+from engine.core.events import Event
+from engine.core.states import ExecutionStatus
+from engine.errors import StoreUnavailable
+from engine.runtime import plain, views
+from engine.runtime.canvas import Canvas, make_app
+from engine.runtime.definitions import Definitions, FlowRecord
+from engine.runtime.ending import Ending
+from engine.runtime.fleet import Fleet
+from engine.runtime.keys import Keys
+from engine.runtime.reports import report
+from engine.runtime.runtime import Runtime
+from engine.runtime.starting import Start, check_object, start
+from engine.runtime.store import ExecutionStore
+from engine.runtime.tokens import Tokens
+from engine.runtime.views import Execution
+
+WAIT_SLICE_S = 5.0
+"""The longest a blocking read of the history lasts; a time-out or an interrupt is seen in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A started execution: what `start_execution` returns."""
+
+    engine: Engine
+    flow_name: str
+    name: str
+
+    def wait(self, timeout_s: float | None = None) -> Execution:
+        """Waits for the execution's end. Blocking; None waits for ever.
+
+        Raises:
+            TimeoutError: it did not end within `timeout_s`; it goes on.
+        """
+        return self.engine.wait(self.flow_name, self.name, timeout_s)
+
+    def describe(self) -> Execution:
+        """The execution as it is now."""
+        return self.engine.describe_execution(self.flow_name, self.name)
+
+
+class Engine:
+    """Flows and executions on one Redis. Safe to share between threads.
+
+    Without a URL: `PENSTOCK_REDIS_URL`. The connection is made at the first call.
+    """
+
+    def __init__(self, redis_url: str | None = None, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings()
+        url = redis_url or (
+            self.settings.redis_url.get_secret_value() if self.settings.redis_url else None
+        )
+        if not url:
+            raise StoreUnavailable(
+                "no Redis: set PENSTOCK_REDIS_URL, or hand a URL to Engine(...)"
+            )
+        self.runtime = make_runtime(url, self.settings)
+
+    # flows
+
+    def create_flow(self, name: str, definition: str, description: str = "") -> FlowRecord:
+        """Deploys a flow. Raises FlowAlreadyExists, FlowInvalid, InvalidArgument."""
+        return self.runtime.definitions.create(name, definition, description)
+
+    def update_flow(
+        self, name: str, definition: str | None = None, description: str | None = None
+    ) -> FlowRecord:
+        """Deploys a new definition; running executions keep theirs. Raises FlowNotExists, FlowInvalid."""
+        return self.runtime.definitions.update(name, definition, description)
+
+    def describe_flow(self, name: str) -> FlowRecord:
+        """A deployed flow. Raises FlowNotExists."""
+        return self.runtime.definitions.describe(name)
+
+    def list_flows(self) -> list[FlowRecord]:
+        """All deployed flows, by name."""
+        definitions = self.runtime.definitions
+        return [definitions.describe(name) for name in definitions.names()]
+
+    def delete_flow(self, name: str) -> None:
+        """Takes a flow away; running executions go on. Raises FlowNotExists."""
+        self.runtime.definitions.delete(name)
+
+    # executions
+
+    def start_execution(
+        self,
+        flow: str,
+        input: dict[str, Any] | None = None,
+        name: str | None = None,
+        callback_token: str | None = None,
+    ) -> Run:
+        """Starts an execution. Idempotent by name: a running one of that name is returned.
+
+        `name` None: a fresh UUID. `callback_token`: a task token that is reported when it ends.
+
+        Raises:
+            FlowNotExists; InvalidArgument; EntityTooLarge; ExecutionAlreadyExists: it has ended.
+        """
+        notify = {"token": callback_token} if callback_token else None
+        started = start(self.runtime, Start(flow, name, {} if input is None else input, notify))
+        return Run(self, flow, started.name)
+
+    def describe_execution(self, flow: str, name: str) -> Execution:
+        """An execution as it is now. Raises ExecutionNotExists."""
+        return views.describe(self.runtime, flow, name)
+
+    def list_executions(
+        self, flow: str | None = None, status: str | None = None, limit: int | None = None
+    ) -> list[Execution]:
+        """Executions, newest first; of one flow, in one status, if given; `limit` None: all."""
+        return views.executions(self.runtime, flow, status, limit)
+
+    def get_execution_history(
+        self, flow: str, name: str, after: int = 0, limit: int | None = None
+    ) -> list[Event]:
+        """Events with ids above `after`, at most `limit` (None: all). Raises ExecutionNotExists."""
+        return views.history(self.runtime, flow, name, after, limit)
+
+    def stop_execution(
+        self, flow: str, name: str, error: str | None = None, cause: str | None = None
+    ) -> Execution:
+        """Stops an execution and the children that it waits for.
+
+        Raises:
+            ExecutionNotExists; ExecutionAlreadyCompleted.
+        """
+        Ending(self.runtime).stop(flow, name, ExecutionStatus.STOPPED, error, cause)
+        return self.describe_execution(flow, name)
+
+    def wait(self, flow: str, name: str, timeout_s: float | None = None) -> Execution:
+        """Waits for an execution's end. Blocking. Raises TimeoutError, ExecutionNotExists."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            last = self._last_event(flow, name)
+            execution = self.describe_execution(flow, name)
+            if execution.status.ended:
+                return execution
+            left_s = WAIT_SLICE_S if deadline is None else deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError(f"{flow}/{name} is {execution.status} after {timeout_s} s")
+            self.follow(flow, name, last, min(left_s, WAIT_SLICE_S))
+
+    def follow(self, flow: str, name: str, after: int, timeout_s: float) -> list[Event]:
+        """The next events above `after`, waiting for the first of them. Blocking, at most `timeout_s`."""
+        identity = f"{flow}:{name}"
+        key = self.runtime.store.keys.history(identity)
+        block = max(1, round(timeout_s * 1000))
+        answer: Any = self.runtime.store.redis.xread({key: f"{after}-0"}, count=500, block=block)
+        entries = answer[0][1] if answer else []
+        return [views.event_of(self.runtime, identity, entry, fields) for entry, fields in entries]
+
+    # reports
+
+    def report_task_succeeded(self, token: str, output: dict[str, Any] | None = None) -> None:
+        """Ends the task of a token. Raises InvalidArgument, TaskAlreadyCompleted, TaskInvalidState."""
+        given = {} if output is None else output
+        check_object(self.runtime, given, "output")
+        report(self.runtime, token, {"kind": "reported", "output": given})
+
+    def report_task_failed(self, token: str, error: str, cause: str = "") -> None:
+        """Fails the task of a token. Raises InvalidArgument, TaskAlreadyCompleted, TaskInvalidState."""
+        report(self.runtime, token, {"kind": "raised", "error": error, "cause": cause})
+
+    # plain Celery
+
+    def to_canvas(self, flow: str, input: dict[str, Any] | None = None) -> Signature:
+        """A deployed flow as a Celery canvas, to be applied without this engine's store.
+
+        Raises:
+            FlowNotExists. NotCanvasable: a step needs the store; the error names it.
+        """
+        record = self.describe_flow(flow)
+        return plain.to_canvas(self.runtime, record, {} if input is None else input)
+
+    def _last_event(self, flow: str, name: str) -> int:
+        record = self.runtime.store.keys.record(f"{flow}:{name}")
+        return int(self.runtime.store.redis.hget(record, "events") or 0)  # type: ignore[arg-type]
+
+
+def make_runtime(url: str, settings: Settings) -> Runtime:
+    """The runtime of one process. The connection is made at the first call.
+
+    Raises:
+        StoreUnavailable: Redis cannot be reached.
+    """
+    redis = connect(url)
+    store = ExecutionStore(redis, settings)
+    return Runtime(
+        store=store,
+        canvas=Canvas(make_app(url, settings.queue)),
+        definitions=Definitions(redis, store.keys),
+        fleet=Fleet(redis, store.keys),
+        tokens=Tokens(_secret(redis, store.keys, settings)),
+    )
+
+
+def connect(url: str) -> Redis:
+    """A client for the store.
+
+    Raises:
+        StoreUnavailable: the URL cannot be used, or nobody answers there.
+    """
+    try:
+        redis = Redis.from_url(url, decode_responses=True, health_check_interval=25)
+        redis.ping()
+    except (RedisError, ValueError, OSError) as error:
+        raise StoreUnavailable(f"cannot use Redis at {shown(url)}: {error}") from None
+    return redis
+
+
+def shown(url: str) -> str:
+    """A URL without its password."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.partition('//')[0]}//***@{tail}" if at else url
+
+
+def _secret(redis: Redis, keys: Keys, settings: Settings) -> str:
+    """The secret of tokens: from the settings, else one that the installation shares."""
+    if settings.token_secret is not None:
+        return settings.token_secret.get_secret_value()
+    redis.set(keys.secret, secrets.token_urlsafe(32), nx=True)
+    return str(redis.get(keys.secret))

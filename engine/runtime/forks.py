@@ -1,0 +1,134 @@
+"""Forks: how children are opened, and what their ends mean for the frame above them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.core import happenings as hap
+from engine.core.commands import Decision, Finish, Fork
+from engine.core.frame import Frame, child_id
+from engine.core.graph import Graph, Node
+from engine.fdl.model import ForeachStep
+from engine.fdl.mappings import resolve_reference
+from engine.runtime.canvas import JOIN, LANE, TAG, Sending
+from engine.runtime.cutting import cut_below
+from engine.runtime.pointer import Pointer
+from engine.runtime.runtime import Runtime
+from engine.runtime.scripts import Answer
+from engine.runtime.sending import inline_task
+from engine.runtime.store import Claim, Standing, fresh
+
+PAGE = 1000
+"""Results read or deleted by one command."""
+
+
+def open_fork(
+    runtime: Runtime, claim: Claim, graph: Graph, decision: Decision, fork: Fork, exact: int | None
+) -> Answer:
+    """Opens the children that a decision asks for. Atomic, idempotent."""
+    assert decision.frame.step is not None
+    node = graph.node(decision.frame.step.path)
+    queue = runtime.store.settings.queue
+    join = join_of(decision.frame, node)
+    waiting = fresh(claim.pointer.to("join", "", node.step.name, 1))
+    group = f"{claim.pointer.execution_id}/{join}"
+    body = Sending(JOIN, waiting, queue, TAG, claim.holder.request or None, group=group)
+    lane = lane_sending(runtime, node, graph, claim, join, group)
+    order = {
+        "join": join,
+        "total": fork.total,
+        "window": fork.window,
+        "tolerated": fork.tolerated or 0,
+        "tolerant": fork.tolerated is not None,
+        "lanes": min(fork.total, fork.window, 2 * runtime.fleet.slots()),
+        "body": runtime.canvas.envelope(body),
+        "lane": runtime.canvas.envelope(lane),
+        "queue": lane.queue,
+    }
+    standing = Standing("WAITING", waiting)
+    return runtime.store.fork(claim, decision.frame, decision.events, standing, order, exact)
+
+
+def lane_sending(
+    runtime: Runtime, node: Node, graph: Graph, claim: Claim, join: str, group: str
+) -> Sending:
+    """The message of a lane: named by the task it runs item by item, if it can."""
+    first = first_node(graph, node)
+    served = inline_task(runtime, first) if first is not None else None
+    pointer = Pointer(
+        claim.pointer.flow, claim.pointer.execution, node.step.name, 1, join, "lane", "lane"
+    )
+    parent = claim.holder.request or None
+    if served is None:
+        queue = runtime.store.settings.queue
+        return Sending(LANE, pointer, queue, TAG, parent, shown=f"lane:{node.step.name}", group=group)
+    return Sending(served.name, pointer, served.queue, TAG, parent, group=group)
+
+
+def first_node(graph: Graph, fork: Node) -> Node | None:
+    """The first step of a foreach's series; None for a parallel, whose branches differ."""
+    if not isinstance(fork.step, ForeachStep):
+        return None
+    path = graph.first(f"{fork.path}/steps")
+    return graph.node(path) if path is not None else None
+
+
+def join_of(frame: Frame, node: Node) -> str:
+    """The id of a fork's join: its children's ids without their index."""
+    return child_id(frame.id, node.step.name, 0).rpartition(".")[0]
+
+
+def collection_of(graph: Graph, parent: Frame) -> list[Any] | None:
+    """The elements that a foreach goes over; None for a parallel."""
+    assert parent.step is not None
+    step = graph.node(parent.step.path).step
+    if not isinstance(step, ForeachStep):
+        return None
+    items = resolve_reference(step.collection, parent.step.input)
+    return items if isinstance(items, list) else []
+
+
+def ended_child(runtime: Runtime, pointer: Pointer, finish: Finish) -> dict[str, Any]:
+    """A child's end as the scripts take it: its result, and its failure if it failed."""
+    if finish.error is None:
+        result = runtime.store.packer.pack(pointer.execution_id, finish.local or {})
+        return {"st": "ENDED", "result": result}
+    failure = {"error": finish.error, "cause": finish.cause or ""}
+    return {"st": "ENDED", "result": json.dumps(failure), "failure": failure}
+
+
+def outcome(runtime: Runtime, claim: Claim, graph: Graph) -> hap.Happening:
+    """What came of a fork whose frame was woken; what is still open below it is cut off."""
+    assert claim.frame.step is not None
+    join = join_of(claim.frame, graph.node(claim.frame.step.path))
+    identity = claim.pointer.execution_id
+    j = runtime.store.join(identity, join)
+    if j is None:
+        return hap.JoinFailed("FnF.RuntimeError", f"the join {join} is not in the store")
+    if failure := j.get("failure"):
+        cut_below(runtime, claim.pointer, graph, join)
+        return hap.JoinFailed(failure["error"], failure["cause"])
+    return hap.Joined(_results(runtime, identity, join, j["total"]))
+
+
+def forget(runtime: Runtime, execution_id: str, join: str, total: int) -> None:
+    """Deletes what is left of a join that has been decided on. Idempotent. Cost: O(total), paged."""
+    redis, keys = runtime.store.redis, runtime.store.keys
+    names = [join, f"{join}:body", f"{join}:lane", f"{join}:returned"]
+    redis.hdel(keys.joins(execution_id), *names)
+    for first in range(0, total, PAGE):
+        stop = min(total, first + PAGE)
+        fields = [f"{join}.{i}:call" for i in range(first, stop)]
+        fields += [f"{join}:{i}" for i in range(first, stop)]
+        redis.hdel(keys.results(execution_id), *fields)
+
+
+def _results(runtime: Runtime, execution_id: str, join: str, total: int) -> list[Any]:
+    results: list[Any] = []
+    key = runtime.store.keys.results(execution_id)
+    for first in range(0, total, PAGE):
+        fields = [f"{join}:{index}" for index in range(first, min(total, first + PAGE))]
+        for text in runtime.store.redis.hmget(key, fields):  # type: ignore[union-attr]
+            results.append(runtime.store.packer.unpack(execution_id, str(text)))
+    return results

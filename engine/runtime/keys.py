@@ -1,0 +1,119 @@
+"""The names of all Redis keys, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names under one prefix. Keys of executions share the shard tag `{p0}`.
+
+    `queue` is the Celery queue of the engine's own messages. `execution(id)` gives the keys that
+    every script on an execution takes.
+    """
+
+    prefix: str = "penstock"
+    queue: str = "penstock"
+
+    @property
+    def shard(self) -> str:
+        """Prefix of all keys of the shard."""
+        return f"{self.prefix}:{{p0}}"
+
+    def record(self, execution_id: str) -> str:
+        """The hash of an execution's record."""
+        return f"{self.shard}:x:{execution_id}"
+
+    def frames(self, execution_id: str) -> str:
+        """The hash of its open frames' documents."""
+        return f"{self.shard}:f:{execution_id}"
+
+    def states(self, execution_id: str) -> str:
+        """The hash that says where each open frame and batch stands."""
+        return f"{self.shard}:s:{execution_id}"
+
+    def joins(self, execution_id: str) -> str:
+        """The hash of its open joins."""
+        return f"{self.shard}:j:{execution_id}"
+
+    def results(self, execution_id: str) -> str:
+        """The hash of the results of its open joins, an entry per child."""
+        return f"{self.shard}:r:{execution_id}"
+
+    def history(self, execution_id: str) -> str:
+        """The stream of its history; an entry's id is the event's id."""
+        return f"{self.shard}:h:{execution_id}"
+
+    def payloads(self, execution_id: str) -> str:
+        """The hash of its large values, by content."""
+        return f"{self.shard}:p:{execution_id}"
+
+    @property
+    def dispatch(self) -> str:
+        """Messages that were sent and not claimed yet, by deadline."""
+        return f"{self.shard}:dispatch"
+
+    @property
+    def lease(self) -> str:
+        """Frames and batches at work, by the end of their lease."""
+        return f"{self.shard}:lease"
+
+    @property
+    def timers(self) -> str:
+        """Waits, time-outs, notifications, by due time."""
+        return f"{self.shard}:timers"
+
+    @property
+    def executions(self) -> str:
+        """All executions by start time."""
+        return f"{self.shard}:executions"
+
+    def executions_of(self, flow: str) -> str:
+        """The executions of a flow by start time."""
+        return f"{self.shard}:executions:{flow}"
+
+    @property
+    def flows(self) -> str:
+        """The hash of all flows: name to its record (JSON)."""
+        return f"{self.prefix}:flows"
+
+    @property
+    def definitions(self) -> str:
+        """The hash of all definitions ever deployed, by content: immutable."""
+        return f"{self.prefix}:definitions"
+
+    @property
+    def workers(self) -> str:
+        """Live workers by the end of their announcement."""
+        return f"{self.prefix}:workers"
+
+    def worker(self, node: str) -> str:
+        """What a worker announces: slots and resources (JSON, with a TTL)."""
+        return f"{self.prefix}:worker:{node}"
+
+    @property
+    def secret(self) -> str:
+        """The secret that signs callback tokens."""
+        return f"{self.prefix}:secret"
+
+    def held(self, node: str) -> str:
+        """The hash of what a worker's slots are at: Celery task id to lease member."""
+        return f"{self.shard}:held:{node}"
+
+    def execution(self, execution_id: str, queue: str = "", node: str = "") -> list[str]:
+        """KEYS 1 to 13 of a script on an execution, as the prelude names them."""
+        return [
+            self.record(execution_id),
+            self.frames(execution_id),
+            self.states(execution_id),
+            self.joins(execution_id),
+            self.results(execution_id),
+            self.history(execution_id),
+            self.payloads(execution_id),
+            self.dispatch,
+            self.lease,
+            self.timers,
+            queue or self.queue,
+            self.queue,
+            self.held(node),
+        ]

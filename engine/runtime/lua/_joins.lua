@@ -1,0 +1,52 @@
+-- Purpose: the join counters of a fork; put between the prelude and the verbs that end or open children.
+-- KEYS, ARGV: as the prelude's. `join` is the children's id without their index. Verdicts: none. Cost: O(1).
+local function join_of(join)
+  local text = redis.call('HGET', KEYS[4], join)
+  return text and cjson.decode(text) or nil
+end
+
+local function keep_join(join, j) redis.call('HSET', KEYS[4], join, cjson.encode(j)) end
+
+local function left(j) return j.total - j.cursor + j.returned end
+
+-- Sends a lane if there are items to open, a place in the window and fewer lanes than wanted.
+local function send_lane(join, j)
+  if j.st ~= 'OPEN' or left(j) - j.lanes <= 0 or j.active + j.lanes >= j.window then return end
+  local tag = order.call .. '.' .. j.sent
+  local envelope = string.gsub(redis.call('HGET', KEYS[4], join .. ':lane'), '@TAG@', tag)
+  j.sent = j.sent + 1
+  j.lanes = j.lanes + 1
+  redis.call('LPUSH', j.queue, envelope)
+  redis.call('ZADD', KEYS[8], now + order.grace_ms, order.id .. '|' .. join .. '|lane')
+end
+
+-- Wakes the frame that waits at the fork: all have ended, or one failure too many.
+local function fire(join, j)
+  local state = state_of(j.parent)
+  if not state or state.fence ~= j.fence then return end
+  j.st = 'FIRED'
+  state.st, state.due = 'READY', now
+  keep(j.parent, state)
+  redis.call('ZREM', KEYS[8], order.id .. '|' .. join .. '|lane')
+  redis.call('ZADD', KEYS[8], now + order.grace_ms, member(j.parent, j.fence))
+  local envelope = string.gsub(redis.call('HGET', KEYS[4], join .. ':body'), '@TAG@', order.call)
+  redis.call('LPUSH', KEYS[12], envelope)
+end
+
+-- Counts a child that has ended; `failure` is nil or {error, cause}. Late children of a closed join: false.
+local function child_ended(join, j, index, result, failure)
+  if j.st ~= 'OPEN' then return false end
+  if failure then
+    j.failed = j.failed + 1
+    if j.failed > j.tolerated then
+      j.failure = failure
+      if j.tolerant then j.failure = {error = 'FnF.ToleranceExceeded', cause = failure.error .. ': ' .. failure.cause} end
+      fire(join, j)
+      return true
+    end
+  end
+  redis.call('HSET', KEYS[5], join .. ':' .. index, result)
+  j.done = j.done + 1
+  if j.done == j.total then fire(join, j) end
+  return true
+end

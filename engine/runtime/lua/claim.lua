@@ -1,0 +1,26 @@
+-- Purpose: a worker takes the frame that a message points to; nobody else can until the lease ends.
+-- ARGV: order {id, call, frame, fence, step, attempt, worker, request, lease_ms}. KEYS: the prelude's.
+-- Verdicts: APPLIED {document, state, last event id, definition, ms since it stands there}; STALE: taken or gone on;
+--   EARLY {ms}: not due yet; ENDING: being stopped; PAUSED; MISSING: no such frame. Cost: O(1).
+local state = state_of(order.frame)
+if not state then return {'MISSING'} end
+local again = state.st == 'RUNNING' and state.call == order.call
+if not again then
+  if state.st ~= 'READY' or state.fence ~= order.fence then return {'STALE'} end
+  if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
+  if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then return {'PAUSED'} end
+  if state.due and now < state.due then return {'EARLY', state.due - now} end
+  local m = member(order.frame, order.fence)
+  state.st, state.call, state.worker = 'RUNNING', order.call, order.worker
+  if state.kind == 'task' then
+    local detail = cjson.encode({attempt = order.attempt, worker = order.worker})
+    state.last = record({{'TaskStarted', order.step, order.frame, '', detail}}, state.last)
+  end
+  keep(order.frame, state)
+  redis.call('ZREM', KEYS[8], m)
+  redis.call('ZADD', KEYS[9], now + order.lease_ms, m)
+  redis.call('HSET', KEYS[13], order.request, m)
+  if state.to and state.kind == 'task' then redis.call('ZADD', KEYS[10], now + state.to, 'timeout|' .. m) end
+end
+local run = redis.call('HMGET', KEYS[1], 'events', 'definition')
+return {'APPLIED', redis.call('HGET', KEYS[2], order.frame), cjson.encode(state), run[1] or '0', run[2], now - (state.since or now)}

@@ -1,0 +1,10 @@
+-- Purpose: an execution is to be stopped or has timed out: from now on nothing of it is claimed or settled.
+-- ARGV: order {id, call, ending, net_ms}: a JSON text of status, error, cause. KEYS: the prelude's.
+-- Verdicts: APPLIED; REPEATED: it was ending already; STALE {status}: it has ended; MISSING. Cost: O(1).
+local status = redis.call('HGET', KEYS[1], 'status')
+if not status then return {'MISSING'} end
+if status ~= 'Running' and status ~= 'Starting' and status ~= 'Paused' then return {'STALE', status} end
+if redis.call('HSETNX', KEYS[1], 'ending', order.ending) == 0 then return {'REPEATED'} end
+redis.call('ZREM', KEYS[10], 'expire|' .. order.id .. '||')
+redis.call('ZADD', KEYS[10], now + order.net_ms, 'ending|' .. order.id .. '||')
+return {'APPLIED'}

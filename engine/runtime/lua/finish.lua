@@ -1,0 +1,29 @@
+-- Purpose: the end of an execution: its status, its output or error, and a life span for all of its keys.
+-- ARGV: order {id, call, fence, request, events, exact, end {field: text}, status, ttl_ms, net_ms}; fence: the root
+--   frame's claim, or '' when the execution is being stopped. KEYS: the prelude's.
+-- Verdicts: APPLIED {last event id}; MOVED; STALE; ENDING; MISSING. Cost: O(events).
+if order.request then redis.call('HDEL', KEYS[13], order.request) end
+local status = redis.call('HGET', KEYS[1], 'status')
+if not status then return {'MISSING'} end
+if redis.call('HGET', KEYS[1], 'end_call') == order.call then return {'APPLIED', 0} end
+if redis.call('HEXISTS', KEYS[1], 'stopped_ms') == 1 then return {'STALE'} end
+local state = state_of('') or {last = 0}
+local ending = redis.call('HEXISTS', KEYS[1], 'ending') == 1
+if order.fence ~= '' then
+  if state.st ~= 'RUNNING' or state.fence ~= order.fence then return {'STALE'} end
+  if ending then return {'ENDING'} end
+end
+local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1
+if order.exact and order.exact ~= next_id then return {'MOVED', next_id} end
+local last = record(order.events, tonumber(state.last) or 0)
+if state.fence then release('', state.fence) end
+redis.call('ZREM', KEYS[10], 'expire|' .. order.id .. '||', 'ending|' .. order.id .. '||')
+for field, value in pairs(order['end']) do redis.call('HSET', KEYS[1], field, value) end
+redis.call('HSET', KEYS[1], 'status', order.status, 'stopped_ms', now, 'end_call', order.call)
+redis.call('HDEL', KEYS[1], 'ending')
+if redis.call('HEXISTS', KEYS[1], 'notify') == 1 then
+  redis.call('ZADD', KEYS[10], now + order.net_ms, 'notify|' .. order.id .. '||')
+end
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+for i = 1, 7 do redis.call('PEXPIRE', KEYS[i], order.ttl_ms) end
+return {'APPLIED', last}

@@ -1,0 +1,38 @@
+-- Purpose: what a claimed frame came to: its events, its document, and where it stands now.
+-- ARGV: order {id, call, frame, fence, request, events, doc, exact, to} ; to.st READY (with its message), WAITING,
+--   or ENDED (a child: with join, index, result, failure). KEYS: the prelude's.
+-- Verdicts: APPLIED {last event id}; MOVED {next event id}: `exact` does not hold; STALE; ENDING; MISSING.
+-- Cost: O(events).
+redis.call('HDEL', KEYS[13], order.request)
+local state = state_of(order.frame)
+if not state then
+  if redis.call('HGET', KEYS[5], order.frame .. ':call') == order.call then return {'APPLIED', 0} end
+  return {'MISSING'}
+end
+if state.call == order.call then return {'APPLIED', state.last} end
+if state.st ~= 'RUNNING' or state.fence ~= order.fence then return {'STALE'} end
+if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
+local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1
+if order.exact and order.exact ~= next_id then return {'MOVED', next_id} end
+local to = order.to
+if to.st == 'ENDED' then
+  local j = join_of(to.join)
+  if not j or j.st ~= 'OPEN' then return {'STALE'} end
+  local last = record(order.events, state.last)
+  redis.call('HDEL', KEYS[2], order.frame)
+  redis.call('HDEL', KEYS[3], order.frame)
+  release(order.frame, order.fence)
+  redis.call('HSET', KEYS[5], order.frame .. ':call', order.call)
+  j.active = j.active - 1
+  child_ended(to.join, j, to.index, to.result, to.failure)
+  send_lane(to.join, j)
+  keep_join(to.join, j)
+  return {'APPLIED', last}
+end
+local last = record(order.events, state.last)
+local limit = release(order.frame, order.fence)
+if state.kind == 'unserved' then to.since = state.since end
+if to.keeps_timeout then to.timeout_at = limit or nil end
+redis.call('HSET', KEYS[2], order.frame, order.doc)
+stand(order.frame, to, last)
+return {'APPLIED', last}

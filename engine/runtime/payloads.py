@@ -1,0 +1,160 @@
+"""Large values travel as references: stored once per execution, by content, in pages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+REFERENCE = "\u0000payload"
+"""The only key of a JSON object that stands for a stored value."""
+
+VALUE_LIMIT_BYTES = 4096
+"""A single value above this is stored by itself, so that it is written once however often it travels."""
+
+PAGE_BYTES = 256 * 1024
+CACHE_BYTES = 64 * 1024 * 1024
+
+_CHEAP = (bool, int, float, type(None))
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON. Raises ValueError for NaN and infinities, TypeError for what JSON has not."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+class PayloadCache:
+    """Large values of this process, by content: shared by everyone who reads them, so never mutated.
+
+    It also knows the reference of a value that it holds, so that packing the same object again
+    costs nothing.
+    """
+
+    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
+        self._limit = limit_bytes
+        self._size = 0
+        self._values: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        self._names: dict[int, str] = {}
+
+    def get(self, name: str) -> Any | None:
+        """The value of that name, or None."""
+        entry = self._values.get(name)
+        if entry is None:
+            return None
+        self._values.move_to_end(name)
+        return entry[0]
+
+    def name_of(self, value: Any) -> str | None:
+        """The name of this very object, if it is held."""
+        return self._names.get(id(value))
+
+    def put(self, name: str, value: Any, size: int) -> None:
+        """Holds a value; the least used ones go when it gets too full."""
+        if name in self._values:
+            return
+        self._values[name] = (value, size)
+        self._names[id(value)] = name
+        self._size += size
+        while self._size > self._limit and len(self._values) > 1:
+            _, (old, old_size) = self._values.popitem(last=False)
+            self._names.pop(id(old), None)
+            self._size -= old_size
+
+
+class Packer:
+    """Turns JSON objects of one execution into short texts and back.
+
+    `save(execution_id, field, page)` stores a page, `load(execution_id, fields)` reads pages.
+    """
+
+    def __init__(
+        self,
+        save: Callable[[str, str, str], None],
+        load: Callable[[str, list[str]], list[str | None]],
+        inline_limit: int = 64 * 1024,
+    ) -> None:
+        self._save = save
+        self._load = load
+        self._inline_limit = inline_limit
+        self._cache = PayloadCache()
+        self._saved: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def pack(self, execution_id: str, value: dict[str, Any]) -> str:
+        """JSON text of an object in which large values are references; stores what is not stored yet."""
+        parts = [f"{dumps(str(k))}:{self._part(execution_id, v)}" for k, v in value.items()]
+        text = "{" + ",".join(parts) + "}"
+        if len(text) > self._inline_limit or REFERENCE in value:
+            return self._reference(execution_id, value, dumps(value))
+        return text
+
+    def pack_detail(self, execution_id: str, detail: dict[str, Any]) -> str:
+        """JSON text of an object whose values may be inputs and outputs, each packed by itself."""
+        parts = [
+            f"{dumps(key)}:{self.pack(execution_id, v) if isinstance(v, dict) else self._part(execution_id, v)}"
+            for key, v in detail.items()
+        ]
+        return "{" + ",".join(parts) + "}"
+
+    def unpack_detail(self, execution_id: str, text: str) -> dict[str, Any]:
+        """The object of a text that `pack_detail` made."""
+        detail = json.loads(text)
+        return {key: self.resolve(execution_id, value) for key, value in detail.items()}
+
+    def _part(self, execution_id: str, value: Any) -> str:
+        if isinstance(value, _CHEAP):
+            return dumps(value)
+        name = self._cache.name_of(value)
+        if name is not None and (execution_id, name) in self._saved:
+            return dumps({REFERENCE: name})
+        text = dumps(value)
+        if len(text) > VALUE_LIMIT_BYTES or text.startswith('{"\\u0000payload"'):
+            return self._reference(execution_id, value, text)
+        return text
+
+    def _reference(self, execution_id: str, value: Any, text: str) -> str:
+        data = text.encode()
+        pages = -(-len(text) // PAGE_BYTES)
+        name = f"{hashlib.sha256(data).hexdigest()[:40]}.{pages}"
+        if (execution_id, name) not in self._saved:
+            for page in range(pages):
+                part = text[page * PAGE_BYTES : (page + 1) * PAGE_BYTES]
+                self._save(execution_id, f"{name}.{page}", part)
+            self._remember(execution_id, name)
+        self._cache.put(name, value, len(data))
+        return dumps({REFERENCE: name})
+
+    def _remember(self, execution_id: str, name: str) -> None:
+        self._saved[(execution_id, name)] = None
+        if len(self._saved) > 10_000:
+            self._saved.popitem(last=False)
+
+    def unpack(self, execution_id: str, text: str) -> dict[str, Any]:
+        """The object of a packed text. Large values are shared with other readers: do not mutate."""
+        value: dict[str, Any] = self.resolve(execution_id, json.loads(text))
+        return value
+
+    def resolve(self, execution_id: str, value: Any) -> Any:
+        """Puts stored values in place of references, in an object and its direct values."""
+        if not isinstance(value, dict):
+            return value
+        if REFERENCE in value:
+            return self._fetch(execution_id, value[REFERENCE])
+        for key, item in value.items():
+            if isinstance(item, dict) and REFERENCE in item:
+                value[key] = self._fetch(execution_id, item[REFERENCE])
+        return value
+
+    def _fetch(self, execution_id: str, name: str) -> Any:
+        held = self._cache.get(name)
+        if held is None:
+            fields = [f"{name}.{page}" for page in range(int(name.rpartition(".")[2]))]
+            pages = [page for page in self._load(execution_id, fields) if page is not None]
+            if len(pages) != len(fields):
+                raise LookupError(f"{execution_id}: the stored value {name} is not complete")
+            text = "".join(pages)
+            held = json.loads(text)
+            self._cache.put(name, held, len(text))
+        self._remember(execution_id, name)
+        return held

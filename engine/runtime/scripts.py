@@ -1,0 +1,71 @@
+"""The Lua verbs as typed functions: one order in, one verdict out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+
+JOINING = frozenset({"settle", "fork", "lane", "item", "resend", "batch_lost"})
+"""Verbs that touch join counters."""
+
+BARE = frozenset({"sweep", "renew"})
+"""Verbs that are not about one execution: the prelude is not theirs."""
+
+
+class Verdict(StrEnum):
+    """What a verb says it did. Callers match on it."""
+
+    APPLIED = "APPLIED"
+    REPEATED = "REPEATED"
+    STALE = "STALE"
+    MISSING = "MISSING"
+    EARLY = "EARLY"
+    ENDING = "ENDING"
+    PAUSED = "PAUSED"
+    MOVED = "MOVED"
+    EMPTY = "EMPTY"
+    WAITING = "WAITING"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict and what came with it."""
+
+    verdict: Verdict
+    values: tuple[Any, ...] = ()
+
+    @property
+    def applied(self) -> bool:
+        """True when the verb did it, now or in an earlier call with the same id."""
+        return self.verdict is Verdict.APPLIED
+
+
+class Scripts:
+    """The verbs, registered at one Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        folder = files("engine.runtime") / "lua"
+        prelude = (folder / "_prelude.lua").read_text()
+        joins = (folder / "_joins.lua").read_text()
+        self._scripts = {}
+        for file in folder.iterdir():
+            name = file.name.removesuffix(".lua")
+            if not file.name.endswith(".lua") or name.startswith("_"):
+                continue
+            head = "" if name in BARE else prelude + (joins if name in JOINING else "")
+            self._scripts[name] = redis.register_script(head + file.read_text())
+
+    def call(self, verb: str, keys: list[str], order: dict[str, Any], *more: str) -> Answer:
+        """Runs a verb. Atomic, Idempotent by order["call"]. Cost: as the script's header says."""
+        reply = self._scripts[verb](keys=keys, args=[json.dumps(order), *more])
+        return Answer(Verdict(reply[0]), tuple(reply[1:]))
+
+    def raw(self, verb: str, keys: list[str], order: dict[str, Any]) -> Any:
+        """Runs a verb that has no verdict. Atomic."""
+        return self._scripts[verb](keys=keys, args=[json.dumps(order)])

@@ -1,0 +1,161 @@
+"""Where a frame stands after a decision, and the message that goes out with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from engine.core.commands import Await, Decision, RunTask, Sleep
+from engine.core.frame import Frame
+from engine.core.graph import Graph, Node
+from engine.fdl.model import TaskStep
+from engine.fdl.resources import (
+    ActionResource,
+    CeleryResource,
+    FlowResource,
+    FunctionResource,
+    NamedResource,
+    QueueResource,
+    Resource,
+    TopicResource,
+)
+from engine.runtime.canvas import ENGINE_TASKS, RESUME, STEP, UNSERVED, WAIT, Sending
+from engine.runtime.fleet import Served
+from engine.runtime.pointer import Pointer
+from engine.runtime.runtime import Runtime
+from engine.runtime.store import Standing, fresh, new_id
+
+START_EXECUTION = "fnf:StartExecution"
+"""The action that the engine itself answers."""
+
+
+def served_names(resource: Resource) -> tuple[str, ...]:
+    """The names under which workers may have registered a resource's task; () for the engine's own."""
+    match resource:
+        case FunctionResource():
+            return resource.names
+        case NamedResource():
+            return (resource.name,)
+        case ActionResource():
+            return () if resource.name == START_EXECUTION else (resource.name,)
+        case FlowResource() | QueueResource() | TopicResource() | CeleryResource():
+            return ()
+        case _:
+            assert_never(resource)
+
+
+def standing(
+    runtime: Runtime,
+    pointer: Pointer,
+    graph: Graph,
+    decision: Decision,
+    request: str,
+    child: str | None = None,
+) -> Standing:
+    """Where a frame stands after a decision that asks for a task, a wait or a report.
+
+    `request` is the Celery id of the message being worked on; `child` the child execution waited for.
+    """
+    command, step = decision.command, decision.frame.step
+    assert step is not None
+    node = graph.node(step.path)
+    match command:
+        case RunTask():
+            return _task(runtime, pointer, node, decision.frame, command, request)
+        case Await():
+            waiting = fresh(pointer.to("resume", "", node.step.name, step.attempt))
+            on = child if command.on == "child" else None
+            return Standing("WAITING", waiting, keeps_timeout=True, on=on)
+        case Sleep():
+            return _sleep(runtime, pointer, node.step.name, command, request)
+        case _:
+            raise TypeError(f"{command} is no standing")
+
+
+def again(runtime: Runtime, pointer: Pointer) -> Standing:
+    """A fresh message for a frame that is to be claimed for news, not for a task's turn."""
+    queue = runtime.store.settings.queue
+    renewed = fresh(pointer.to("resume", "", pointer.step, pointer.attempt))
+    sending = Sending(RESUME, renewed, queue, new_id())
+    return Standing("READY", renewed, runtime.canvas.envelope(sending), queue)
+
+
+def task_message(runtime: Runtime, node: Node) -> tuple[str, str, float | None]:
+    """The Celery task of a task step, its queue, and its time limit in seconds (None: none)."""
+    step = node.step
+    assert isinstance(step, TaskStep) and node.resource is not None
+    names = served_names(node.resource)
+    served = runtime.fleet.serving(names) if names else None
+    if served is None:
+        name = UNSERVED if names else STEP
+        return name, runtime.store.settings.queue, step.timeout_s
+    limit = step.timeout_s if step.timeout_s is not None else served.timeout_s
+    return served.name, served.queue, limit
+
+
+def is_served(runtime: Runtime, node: Node) -> bool:
+    """False when a task's name is one that no live worker has registered."""
+    assert node.resource is not None
+    names = served_names(node.resource)
+    return not names or runtime.fleet.serving(names) is not None
+
+
+def inline_task(runtime: Runtime, node: Node) -> Served | None:
+    """The task of a fork's first step if a lane can run it item by item in one message.
+
+    Not one with a time limit: a limit revokes a message, and here it would revoke a batch.
+    """
+    step = node.step
+    if not isinstance(step, TaskStep) or step.pattern != "requestResponse" or step.timeout_s:
+        return None
+    assert node.resource is not None
+    names = served_names(node.resource)
+    served = runtime.fleet.serving(names) if names else None
+    return served if served is not None and served.timeout_s is None else None
+
+
+def _task(
+    runtime: Runtime,
+    pointer: Pointer,
+    node: Node,
+    frame: Frame,
+    command: RunTask,
+    request: str,
+) -> Standing:
+    assert frame.step is not None and node.resource is not None
+    attempt = frame.step.attempt
+    ready = fresh(pointer.to("task", "", node.step.name, attempt), frame=frame.id)
+    if not is_served(runtime, node):
+        ready = replace(ready, kind="unserved")
+    name, queue, limit = task_message(runtime, node)
+    sending = Sending(
+        name,
+        ready,
+        queue,
+        new_id(),
+        parent_id=request or None,
+        shown=node.resource.display if name in ENGINE_TASKS else None,
+        delay_s=command.delay_s,
+        retries=attempt - 1,
+    )
+    if command.delay_s > runtime.store.settings.timer_horizon_s:
+        return Standing("WAITING", ready, delay_s=command.delay_s, timeout_s=None)
+    envelope = runtime.canvas.envelope(sending)
+    return Standing(
+        "READY", ready, envelope, sending.queue, delay_s=command.delay_s, timeout_s=limit
+    )
+
+
+def _sleep(
+    runtime: Runtime, pointer: Pointer, name: str, command: Sleep, request: str
+) -> Standing:
+    waiting = fresh(pointer.to("wait", "", name, 1))
+    settings = runtime.store.settings
+    if command.duration_s is None:
+        return Standing("WAITING", waiting, until_s=command.until)
+    if command.duration_s > settings.timer_horizon_s:
+        return Standing("WAITING", waiting, delay_s=command.duration_s)
+    delay_s = command.duration_s
+    sending = Sending(WAIT, waiting, settings.queue, new_id(), request or None, delay_s=delay_s)
+    envelope = runtime.canvas.envelope(sending)
+    return Standing("READY", waiting, envelope, settings.queue, delay_s=delay_s)

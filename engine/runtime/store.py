@@ -1,0 +1,404 @@
+"""The execution store: what Redis knows of executions, and the only way to change it."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from redis import Redis
+
+from engine.config import Settings
+from engine.core.events import NewEvent
+from engine.core.frame import Frame
+from engine.runtime.documents import pack_frame, unpack_frame
+from engine.runtime.keys import Keys
+from engine.runtime.payloads import Packer
+from engine.runtime.pointer import Pointer
+from engine.runtime.scripts import Answer, Scripts, Verdict
+
+EARLY_MS = 250
+"""A message that comes early by less waits in its slot; one by more is left to its deadline."""
+
+NET_S = 5.0
+"""When the sweeper looks after something that one process began and has not finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who claims: a worker's node name, and the Celery task id of the message it is at."""
+
+    node: str = ""
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a frame stands after a transition, as the scripts take it (`to`).
+
+    st: READY (its message goes out now, to be claimed after `delay_s`), or WAITING (until it is
+    woken; `on`: by the end of that child execution; by a timer if `delay_s` or `until_s`, seconds since the epoch, is given).
+    """
+
+    st: str
+    pointer: Pointer
+    envelope: str = ""
+    queue: str = ""
+    delay_s: float | None = None
+    until_s: float | None = None
+    timeout_s: float | None = None
+    keeps_timeout: bool = False
+    on: str | None = None
+
+    def order(self) -> dict[str, Any]:
+        """The script's form of it."""
+        to: dict[str, Any] = {"st": self.st, "fence": self.pointer.fence, "kind": self.pointer.kind}
+        if self.envelope:
+            to["envelope"] = self.envelope
+        if self.delay_s:
+            to["delay_ms"] = round(self.delay_s * 1000)
+        if self.until_s is not None:
+            to["until_ms"] = round(self.until_s * 1000)
+        if self.timeout_s is not None:
+            to["timeout_ms"] = round(self.timeout_s * 1000)
+        if self.on:
+            to["on"] = self.on
+        if self.keeps_timeout:
+            to["keeps_timeout"] = True
+        return to
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A frame that is ours until its lease ends, and what it needs to go on.
+
+    `waited_s`: how long it has stood where it was.
+    """
+
+    pointer: Pointer
+    holder: Holder
+    frame: Frame
+    kind: str
+    wake: dict[str, Any] | None
+    next_event_id: int
+    definition: str
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items of a fork that are ours, one after the other, until the lease ends."""
+
+    pointer: Pointer
+    holder: Holder
+    fence: str
+    first: int
+    stop: int
+    losses: int
+    parent: Frame
+    fork_event_id: int
+    next_event_id: int
+    definition: str
+
+
+class ExecutionStore:
+    """The verbs on executions. Every method that changes something is one atomic script.
+
+    Each takes a fresh call id unless the caller repeats a call; a repeated call gets its first answer.
+    """
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self.redis = redis
+        self.settings = settings
+        self.keys = Keys(settings.key_prefix, settings.queue)
+        self.scripts = Scripts(redis)
+        self.packer = Packer(self._save_page, self._load_pages, settings.inline_limit_bytes)
+
+    # payloads
+
+    def _save_page(self, execution_id: str, field: str, page: str) -> None:
+        order = {"id": execution_id, "call": "", "field": field, "before_start": True}
+        self.scripts.call("put", self.keys.execution(execution_id), order, page)
+
+    def _load_pages(self, execution_id: str, fields: list[str]) -> list[str | None]:
+        return self.redis.hmget(self.keys.payloads(execution_id), fields)  # type: ignore[return-value]
+
+    def pack_frame(self, execution_id: str, frame: Frame) -> str:
+        """The document of a frame. Large values are stored on the way."""
+        return pack_frame(self.packer, execution_id, frame)
+
+    def unpack_frame(self, execution_id: str, text: str) -> Frame:
+        """The frame of a document."""
+        return unpack_frame(self.packer, execution_id, text)
+
+    def events(
+        self, execution_id: str, frame_id: str, events: Sequence[NewEvent], cause: int | str = ""
+    ) -> list[list[Any]]:
+        """Events as the scripts take them; `cause`: of the first one, "" for the event before it."""
+        rows = []
+        for event in events:
+            detail = self.packer.pack_detail(execution_id, event.detail)
+            rows.append([str(event.type), event.step_name, frame_id, cause, detail])
+            cause = ""
+        return rows
+
+    # verbs
+
+    def start(
+        self,
+        pointer: Pointer,
+        frame: Frame,
+        standing: Standing,
+        record: dict[str, str],
+        timeout_s: float | None,
+    ) -> Answer:
+        """Begins an execution. Atomic, idempotent by name: REPEATED with the status of who has it."""
+        identity = pointer.execution_id
+        order = self._order(identity) | {
+            "record": record,
+            "doc": self.pack_frame(identity, frame),
+            "to": standing.order(),
+        }
+        if timeout_s is not None:
+            order["timeout_ms"] = round(timeout_s * 1000)
+        keys = self.keys.execution(identity, standing.queue)
+        keys += [self.keys.executions, self.keys.executions_of(pointer.flow)]
+        return self.scripts.call("start", keys, order)
+
+    def claim(self, pointer: Pointer, holder: Holder) -> Claim | Verdict:
+        """Takes a frame. Atomic. The verdict says why not."""
+        identity = pointer.execution_id
+        order = self._order(identity) | {
+            "frame": pointer.frame,
+            "fence": pointer.fence,
+            "step": pointer.step,
+            "attempt": pointer.attempt,
+            "worker": holder.node,
+            "request": holder.request,
+            "lease_ms": self.lease_ms,
+        }
+        keys = self.keys.execution(identity, node=holder.node)
+        answer = self.scripts.call("claim", keys, order)
+        if answer.verdict is Verdict.EARLY and int(answer.values[0]) < EARLY_MS:
+            # Celery's timers and the store's clock agree only so far.
+            time.sleep(int(answer.values[0]) / 1000 + 0.001)
+            answer = self.scripts.call("claim", keys, order)
+        if not answer.applied:
+            return answer.verdict
+        doc, state_text, events, definition, waited_ms = answer.values
+        state = json.loads(state_text)
+        wake = state.get("wake")
+        return Claim(
+            pointer=pointer,
+            holder=holder,
+            frame=self.unpack_frame(identity, doc),
+            kind=state["kind"],
+            wake=self.packer.unpack_detail(identity, wake) if wake else None,
+            next_event_id=int(events) + 1,
+            definition=definition,
+            waited_s=int(waited_ms) / 1000,
+        )
+
+    def settle(
+        self,
+        claim: Claim,
+        frame: Frame,
+        events: Sequence[NewEvent],
+        standing: Standing,
+        exact: int | None = None,
+    ) -> Answer:
+        """Says where a claimed frame stands now. Atomic, idempotent. Cost: O(events)."""
+        order = self._claimed(claim, frame, events, exact) | {"to": standing.order()}
+        return self.scripts.call("settle", self._keys(claim, standing.queue), order)
+
+    def settle_child(
+        self,
+        claim: Claim,
+        events: Sequence[NewEvent],
+        ended: dict[str, Any],
+        exact: int | None = None,
+    ) -> Answer:
+        """Says that a claimed child frame has ended (`ended`: `ended_child`). Atomic, idempotent."""
+        order = self._claimed(claim, None, events, exact) | {"to": ended}
+        return self.scripts.call("settle", self._keys(claim), order)
+
+    def fork(
+        self,
+        claim: Claim,
+        frame: Frame,
+        events: Sequence[NewEvent],
+        standing: Standing,
+        join: dict[str, Any],
+        exact: int | None = None,
+    ) -> Answer:
+        """Opens children under a claimed frame. Atomic, idempotent. Cost: O(lanes)."""
+        order = self._claimed(claim, frame, events, exact) | {"to": standing.order()} | join
+        return self.scripts.call("fork", self._keys(claim), order)
+
+    def lane(self, pointer: Pointer, holder: Holder, batch: int, slots: int) -> Batch | Verdict:
+        """Takes items of a fork. Atomic. The verdict says why there are none."""
+        identity = pointer.execution_id
+        order = self._order(identity) | {
+            "join": pointer.frame,
+            "worker": holder.node,
+            "request": holder.request,
+            "lease_ms": self.lease_ms,
+            "batch": batch,
+            "slots": slots,
+        }
+        answer = self.scripts.call("lane", self.keys.execution(identity, node=holder.node), order)
+        if not answer.applied:
+            return answer.verdict
+        first, stop, losses, doc, fork_event, events, definition = answer.values
+        return Batch(
+            pointer=pointer,
+            holder=holder,
+            fence=order["call"],
+            first=int(first),
+            stop=int(stop),
+            losses=int(losses or 0),
+            parent=self.unpack_frame(identity, doc),
+            fork_event_id=int(fork_event),
+            next_event_id=int(events) + 1,
+            definition=definition,
+        )
+
+    def item(self, batch: Batch, index: int, order: dict[str, Any], queue: str = "") -> Answer:
+        """Says what an item of a batch came to, or that it opens. Atomic, idempotent."""
+        identity = batch.pointer.execution_id
+        base = self._order(identity) | {
+            "join": batch.pointer.frame,
+            "batch": batch.fence,
+            "index": index,
+            "request": batch.holder.request,
+        }
+        keys = self.keys.execution(identity, queue, batch.holder.node)
+        return self.scripts.call("item", keys, base | order)
+
+    def wake(
+        self,
+        pointer: Pointer,
+        standing: Standing,
+        states: Sequence[str],
+        wake: dict[str, Any] | None,
+    ) -> Answer:
+        """Tells a frame that something happened to it. Atomic, idempotent."""
+        identity = pointer.execution_id
+        order = self._order(identity) | {
+            "frame": pointer.frame,
+            "fence": pointer.fence,
+            "from": dict.fromkeys(states, True),
+            "to": standing.order(),
+        }
+        if wake is not None:
+            order["wake"] = self.packer.pack_detail(identity, wake)
+        return self.scripts.call("wake", self.keys.execution(identity, standing.queue), order)
+
+    def lose(
+        self, pointer: Pointer, standing: Standing, wake: dict[str, Any] | None, kept: str | None
+    ) -> Answer:
+        """Takes a running frame from a lost worker; `kept`: the news it had, still to be decided on."""
+        identity = pointer.execution_id
+        order = self._order(identity) | {
+            "frame": pointer.frame,
+            "fence": pointer.fence,
+            "from": {"RUNNING": True},
+            "to": standing.order(),
+            "lost": True,
+        }
+        if wake is not None or kept is not None:
+            order["wake"] = kept if wake is None else self.packer.pack_detail(identity, wake)
+        return self.scripts.call("wake", self.keys.execution(identity, standing.queue), order)
+
+    def finish(
+        self,
+        pointer: Pointer,
+        holder: Holder,
+        events: Sequence[NewEvent],
+        status: str,
+        end: dict[str, str],
+        exact: int | None = None,
+    ) -> Answer:
+        """Ends an execution; without a fence in the pointer: one that is being stopped. Atomic, idempotent."""
+        identity = pointer.execution_id
+        order = self._order(identity) | {
+            "fence": pointer.fence,
+            "request": holder.request,
+            "events": self.events(identity, "", events),
+            "status": status,
+            "end": end,
+            "ttl_ms": round(self.settings.retention_s * 1000),
+            "net_ms": round(NET_S * 1000),
+        }
+        if exact is not None:
+            order["exact"] = exact
+        return self.scripts.call("finish", self.keys.execution(identity, node=holder.node), order)
+
+    def verb(self, verb: str, execution_id: str, queue: str = "", **order: Any) -> Answer:
+        """A verb that needs no more than its order: ending, abort, resend, batch_lost. Atomic, idempotent."""
+        keys = self.keys.execution(execution_id, queue)
+        return self.scripts.call(verb, keys, self._order(execution_id) | order)
+
+    # reading
+
+    def state(self, execution_id: str, frame_id: str) -> dict[str, Any] | None:
+        """Where a frame or batch stands: {st, fence, kind, ...}; None: it is not open. Cost: O(1)."""
+        text = self.redis.hget(self.keys.states(execution_id), frame_id)
+        return json.loads(str(text)) if text else None
+
+    def frame(self, execution_id: str, frame_id: str) -> Frame | None:
+        """An open frame. Cost: O(its size)."""
+        text = self.redis.hget(self.keys.frames(execution_id), frame_id)
+        return self.unpack_frame(execution_id, str(text)) if text else None
+
+    def record(self, execution_id: str) -> dict[str, str]:
+        """The fields of an execution's record, {} if there is none. Cost: O(1)."""
+        return self.redis.hgetall(self.keys.record(execution_id))  # type: ignore[return-value]
+
+    def join(self, execution_id: str, join: str) -> dict[str, Any] | None:
+        """The counters of an open join. Cost: O(1)."""
+        text = self.redis.hget(self.keys.joins(execution_id), join)
+        return json.loads(str(text)) if text else None
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a claim holds without renewal."""
+        return round(self.settings.lease_s * 1000)
+
+    # parts of orders
+
+    def _order(self, execution_id: str) -> dict[str, Any]:
+        grace = round(self.settings.dispatch_grace_s * 1000)
+        return {"id": execution_id, "call": new_id(), "grace_ms": grace}
+
+    def _claimed(
+        self, claim: Claim, frame: Frame | None, events: Sequence[NewEvent], exact: int | None
+    ) -> dict[str, Any]:
+        identity = claim.pointer.execution_id
+        order = self._order(identity) | {
+            "frame": claim.pointer.frame,
+            "fence": claim.pointer.fence,
+            "request": claim.holder.request,
+            "events": self.events(identity, claim.pointer.frame, events),
+        }
+        if frame is not None:
+            order["doc"] = self.pack_frame(identity, frame)
+        if exact is not None:
+            order["exact"] = exact
+        return order
+
+    def _keys(self, claim: Claim, queue: str = "") -> list[str]:
+        return self.keys.execution(claim.pointer.execution_id, queue, claim.holder.node)
+
+
+def new_id() -> str:
+    """A fresh name for a call, a fence or a message: unguessable and unique."""
+    return uuid.uuid4().hex
+
+
+def fresh(pointer: Pointer, **changes: Any) -> Pointer:
+    """The pointer with a fresh fence."""
+    return replace(pointer, fence=new_id()[:16], **changes)

@@ -1,0 +1,179 @@
+"""Sweeping: what is due, lost or unfinished is taken care of, by whichever worker comes first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.core.states import ExecutionStatus
+from engine.errors import ExecutionAlreadyCompleted, ExecutionNotExists
+from engine.runtime.canvas import BEGIN, ENGINE_TASKS, JOIN, RESUME, WAIT, Sending
+from engine.runtime.ending import Ending
+from engine.runtime.fleet import ANNOUNCE_TTL_S
+from engine.runtime.pointer import Pointer
+from engine.runtime.runtime import Runtime
+from engine.runtime.scripts import Verdict
+from engine.runtime.sending import again, task_message
+from engine.runtime.store import Standing, fresh, new_id
+
+LIMIT = 100
+"""Entries that one look at a timer set takes."""
+
+HOLD_S = 5.0
+"""How long other sweepers leave a taken entry alone."""
+
+BY_KIND = {"begin": BEGIN, "wait": WAIT, "join": JOIN, "resume": RESUME}
+
+
+class Sweeper:
+    """One worker's part of the sweeping. Safe to run on every worker at once."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.store = runtime.store
+        self.ending = Ending(runtime)
+
+    def sweep(self) -> int:
+        """Takes care of what is due; how many entries that was. Cost: O(LIMIT)."""
+        keys = self.store.keys
+        timers = self._due(keys.timers)
+        leases = self._due(keys.lease)
+        sent = self._due(keys.dispatch)
+        for entry in timers:
+            self._timer(entry)
+        for entry in leases:
+            self._lost(entry)
+        for entry in sent:
+            self._resend(entry)
+        return len(timers) + len(leases) + len(sent)
+
+    def lost(self, node: str, request: str) -> None:
+        """Hands on what a process of a worker was at when it died. Idempotent."""
+        entry = self.store.redis.hget(self.store.keys.held(node), request)
+        if entry:
+            self._lost(str(entry))
+
+    def _due(self, key: str) -> list[str]:
+        order = {"call": new_id(), "limit": LIMIT, "hold_ms": round(HOLD_S * 1000)}
+        return [str(entry) for entry in self.store.scripts.raw("sweep", [key], order)]
+
+    def _timer(self, entry: str) -> None:
+        kind, identity, frame, fence = entry.split("|")
+        flow, _, name = identity.partition(":")
+        pointer = Pointer(flow, name, "", 1, frame, fence, "resume")
+        match kind:
+            case "wake":
+                done = self._wake(pointer)
+            case "timeout":
+                done = self._time_out(pointer)
+            case "expire":
+                done = self._expire(pointer)
+            case "notify":
+                self.ending.tell(identity)
+                return
+            case _:
+                self.ending.complete(pointer)
+                done = not self.store.record(identity).get("ending")
+        if done:
+            self.store.redis.zrem(self.store.keys.timers, entry)
+
+    def _wake(self, pointer: Pointer) -> bool:
+        """A wait or a retry's delay is over."""
+        state = self.store.state(pointer.execution_id, pointer.frame)
+        if state is None or state["fence"] != pointer.fence:
+            return True
+        standing = self._standing(pointer, state)
+        if standing is not None:
+            self.store.wake(pointer, standing, ("WAITING",), None)
+        return True
+
+    def _time_out(self, pointer: Pointer) -> bool:
+        """A task took too long: its late result will be refused."""
+        state = self.store.state(pointer.execution_id, pointer.frame)
+        if state is None or state["fence"] != pointer.fence:
+            return True
+        news = {"kind": "timeout", "child": state.get("on") or ""}
+        states = ("RUNNING", "WAITING")
+        self.store.wake(pointer, again(self.runtime, pointer), states, news)
+        return True
+
+    def _expire(self, pointer: Pointer) -> bool:
+        """An execution took too long."""
+        try:
+            self.ending.stop(pointer.flow, pointer.execution, ExecutionStatus.TIMED_OUT, None, None)
+        except (ExecutionNotExists, ExecutionAlreadyCompleted):
+            return True
+        return True
+
+    def _lost(self, entry: str) -> None:
+        """A lease was not renewed: its worker is gone."""
+        identity, frame, fence = entry.split("|")
+        if "*" in frame:
+            join = frame.rpartition("*")[0]
+            self.store.verb("batch_lost", identity, join=join, batch=fence)
+            return
+        flow, _, name = identity.partition(":")
+        pointer = Pointer(flow, name, "", 1, frame, fence, "resume")
+        state = self.store.state(identity, frame)
+        if state is not None and state["st"] == "RUNNING" and state["fence"] == fence:
+            news = {"kind": "lost"} if state["kind"] == "task" else None
+            standing = (
+                again(self.runtime, pointer) if news else self._standing(pointer, state)
+            )
+            if standing is not None:
+                answer = self.store.lose(pointer, standing, news, state.get("wake"))
+                if answer.verdict is not Verdict.ENDING:
+                    return
+        self.store.redis.zrem(self.store.keys.lease, entry)
+
+    def _resend(self, entry: str) -> None:
+        """A message was not claimed in time: it may be lost."""
+        identity, frame, fence = entry.split("|")
+        if fence == "lane":
+            self.store.verb("resend", identity, join=frame, fence=fence)
+            return
+        flow, _, name = identity.partition(":")
+        pointer = Pointer(flow, name, "", 1, frame, fence, "resume")
+        state = self.store.state(identity, frame)
+        standing = None
+        if state is not None and state["st"] == "READY" and state["fence"] == fence:
+            standing = self._standing(pointer, state, keep=True)
+        envelope, queue = (standing.envelope, standing.queue) if standing else ("", "")
+        self.store.verb("resend", identity, queue, frame=frame, fence=fence, envelope=envelope)
+
+    def _standing(
+        self, pointer: Pointer, state: dict[str, object], keep: bool = False
+    ) -> Standing | None:
+        """The message of a frame for what it waits for; `keep`: with the same fence."""
+        identity = pointer.execution_id
+        record = self.store.record(identity)
+        frame = self.store.frame(identity, pointer.frame)
+        if frame is None or "definition" not in record:
+            return None
+        kind = str(state["kind"])
+        step = frame.step
+        at = pointer
+        if step is not None:
+            at = replace(at, step=step.path.rpartition("/")[2], attempt=step.attempt)
+        at = replace(at, kind=kind)  # type: ignore[arg-type]  # the state has it from a pointer
+        at = at if keep else fresh(at)
+        queue, name, shown, limit = self.store.settings.queue, BY_KIND.get(kind, RESUME), None, None
+        if kind in ("task", "unserved") and step is not None:
+            node = self.runtime.definitions.graph(record["definition"]).node(step.path)
+            name, queue, limit = task_message(self.runtime, node)
+            assert node.resource is not None
+            shown = node.resource.display if name in ENGINE_TASKS else None
+        sending = Sending(name, at, queue, new_id(), shown=shown)
+        envelope = self.runtime.canvas.envelope(sending)
+        return Standing("READY", at, envelope, queue, timeout_s=limit)
+
+
+def renew(runtime: Runtime, node: str, requests: list[str]) -> int:
+    """Keeps the leases of what a worker's slots are at; how many. Atomic, idempotent."""
+    keys = runtime.store.keys
+    order = {
+        "call": new_id(),
+        "requests": requests,
+        "lease_ms": runtime.store.lease_ms,
+        "ttl_ms": round(ANNOUNCE_TTL_S * 4 * 1000),
+    }
+    return int(runtime.store.scripts.raw("renew", [keys.lease, keys.held(node)], order))

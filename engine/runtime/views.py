@@ -1,0 +1,145 @@
+"""Views: an execution and its history, as people and clients read them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.core.events import Event, EventType
+from engine.core.states import ExecutionStatus
+from engine.errors import ExecutionNotExists
+from engine.runtime.pointer import execution_id
+from engine.runtime.runtime import Runtime
+
+HISTORY_PAGE = 500
+"""Events read by one command when all are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An execution as it was when it was read.
+
+    `output` is None until it has succeeded; `error` and `cause` are None unless it failed, timed
+    out or was stopped with them. Times are seconds since the epoch.
+    """
+
+    flow_name: str
+    name: str
+    status: ExecutionStatus
+    input: dict[str, Any]
+    output: dict[str, Any] | None
+    error: str | None
+    cause: str | None
+    started_time: float
+    stopped_time: float | None
+
+
+def describe(runtime: Runtime, flow: str, name: str) -> Execution:
+    """Reads an execution. Cost: O(1) and its payloads. Raises ExecutionNotExists."""
+    identity = execution_id(flow, name)
+    record = runtime.store.record(identity)
+    if not record.get("status"):
+        raise ExecutionNotExists(f"flow {flow!r} has no execution {name!r}")
+    packer = runtime.store.packer
+    output = record.get("output")
+    stopped = record.get("stopped_ms")
+    return Execution(
+        flow_name=record["flow"],
+        name=record["name"],
+        status=ExecutionStatus(record["status"]),
+        input=packer.unpack(identity, record["input"]),
+        output=packer.unpack(identity, output) if output else None,
+        error=record.get("error"),
+        cause=record.get("cause"),
+        started_time=int(record["started_ms"]) / 1000,
+        stopped_time=int(stopped) / 1000 if stopped else None,
+    )
+
+
+def history(
+    runtime: Runtime, flow: str, name: str, after: int = 0, limit: int | None = None
+) -> list[Event]:
+    """Events with ids above `after`, at most `limit` (None: all). Cost: O(page).
+
+    Raises:
+        ExecutionNotExists.
+    """
+    identity = execution_id(flow, name)
+    if not runtime.store.redis.exists(runtime.store.keys.record(identity)):
+        raise ExecutionNotExists(f"flow {flow!r} has no execution {name!r}")
+    events: list[Event] = []
+    while limit is None or len(events) < limit:
+        count = HISTORY_PAGE if limit is None else min(HISTORY_PAGE, limit - len(events))
+        page = _page(runtime, identity, after, count)
+        events += page
+        if len(page) < count:
+            break
+        after = page[-1].event_id
+    return events
+
+
+def executions(
+    runtime: Runtime, flow: str | None, status: str | None, limit: int | None
+) -> list[Execution]:
+    """Executions, newest first; of one flow, in one status, if given. Cost: O(those looked at)."""
+    keys, redis = runtime.store.keys, runtime.store.redis
+    index = keys.executions if flow is None else keys.executions_of(flow)
+    found: list[Execution] = []
+    first = 0
+    while limit is None or len(found) < limit:
+        names = [str(n) for n in redis.zrevrange(index, first, first + 99)]  # type: ignore[union-attr]
+        for identity in names:
+            try:
+                execution = describe(runtime, *identity.split(":", 1))
+            except ExecutionNotExists:
+                redis.zrem(keys.executions, identity)
+                redis.zrem(index, identity)
+                continue
+            if status is None or execution.status == status:
+                found.append(execution)
+        if len(names) < 100:
+            break
+        first += 100
+    return found if limit is None else found[:limit]
+
+
+def execution_fields(runtime: Runtime, flow: str, name: str) -> dict[str, Any]:
+    """An execution in the service's form: JSON texts, "" for what is not set."""
+    execution = describe(runtime, flow, name)
+    return {
+        "FlowName": execution.flow_name,
+        "Name": execution.name,
+        "Status": execution.status.value,
+        "Input": json.dumps(execution.input),
+        "Output": json.dumps(execution.output) if execution.output is not None else "",
+        "StartedTime": _service_time(execution.started_time),
+        "StoppedTime": _service_time(execution.stopped_time),
+    }
+
+
+def event_of(runtime: Runtime, execution_id: str, entry: str, fields: dict[str, str]) -> Event:
+    """An entry of the history's stream as an event."""
+    return Event(
+        event_id=int(entry.partition("-")[0]),
+        type=EventType(fields["y"]),
+        step_name=fields["s"],
+        frame=fields["f"],
+        time=int(fields["t"]) / 1000,
+        schedule_event_id=int(float(fields["c"])),
+        detail=runtime.store.packer.unpack_detail(execution_id, fields["d"]),
+    )
+
+
+def _page(runtime: Runtime, identity: str, after: int, count: int) -> list[Event]:
+    key = runtime.store.keys.history(identity)
+    entries: Any = runtime.store.redis.xrange(key, min=f"({after}-0", max="+", count=count)
+    return [event_of(runtime, identity, entry, fields) for entry, fields in entries]
+
+
+def _service_time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

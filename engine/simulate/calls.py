@@ -1,0 +1,105 @@
+"""Calls: a task's function, called as a worker would call it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from engine.core.happenings import TaskRaised, TaskReturned
+from engine.core.outcomes import INVALID_LOCAL, failure_of
+
+TaskFunction = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedContext:
+    """What a task gets as its second argument; the same attributes as on a worker."""
+
+    execution: str
+    flow: str
+    step: str
+    frame: str
+    attempt: int
+    idempotency_key: str
+
+    @property
+    def cancelled(self) -> bool:
+        """Always False: a simulated call takes no time in which it could be cut off."""
+        return False
+
+    def heartbeat(self) -> None:
+        """Does nothing."""
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that names execution, frame, step and attempt in each record's `extra`."""
+        names = ("execution", "flow", "step", "frame", "attempt")
+        fields = {name: getattr(self, name) for name in names}
+        return logging.LoggerAdapter(logging.getLogger("penstock.task"), fields)
+
+
+def call(
+    function: TaskFunction, input: dict[str, Any], context: SimulatedContext
+) -> TaskReturned | TaskRaised:
+    """Calls a task's function, plain or async, with a copy of its input.
+
+    What it returns has gone through JSON, as on its way through a store.
+    """
+    result: Any = None
+    with _Caught() as caught:
+        result = _result(function, json.loads(json.dumps(input)), context)
+    if caught.error is not None:
+        failure = failure_of(caught.error)
+        return TaskRaised(failure.error, failure.cause)
+    try:
+        return TaskReturned(json.loads(json.dumps(result, allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        return TaskRaised(INVALID_LOCAL, f"the result is no JSON: {error}")
+
+
+def _result(function: TaskFunction, input: dict[str, Any], context: SimulatedContext) -> Any:
+    result = function(input, context) if _takes_two(function) else function(input)
+    if inspect.isawaitable(result):
+        return asyncio.run(_awaited(result))
+    return result
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def _takes_two(function: TaskFunction) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
+class _Caught:
+    """Keeps the exception of somebody else's code; anything that is no Exception goes on."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def __enter__(self) -> _Caught:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, Exception):
+            self.error = error
+            return True
+        return False

@@ -1,0 +1,50 @@
+"""The task context: what a task may know of, and tell to, whoever runs it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskContext:
+    """Handed to a task as its second argument, if it takes one.
+
+    As it stands it does nothing: it is what a test or a plain call uses. Whoever runs tasks for
+    real overrides `cancelled` and `heartbeat`.
+
+    Attributes:
+        execution: Name of the execution.
+        flow: Name of the flow.
+        step: Name of the step.
+        frame: Id of the frame ("" for the flow's own series, `orders.3` for an item of a foreach).
+        attempt: 1 on the first try.
+        idempotency_key: The same for every attempt of this visit of the step, different for any
+            other: hand it to whatever must not happen twice.
+    """
+
+    execution: str = ""
+    flow: str = ""
+    step: str = ""
+    frame: str = ""
+    attempt: int = 1
+    idempotency_key: str = ""
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the result is no longer wanted: return early, nobody reads what you return."""
+        return False
+
+    def heartbeat(self) -> None:
+        """Says that the task is alive; a long task calls it between two items of its work."""
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that names execution, frame, step and attempt in each record's `extra`."""
+        return logging.LoggerAdapter(logging.getLogger("penstock.task"), self._log_fields())
+
+    def _log_fields(self) -> Mapping[str, Any]:
+        names = ("execution", "flow", "step", "frame", "attempt")
+        return {name: getattr(self, name) for name in names}

@@ -1,0 +1,1 @@
+"""Checks of the code's shape; each can be given any tree."""

@@ -1,0 +1,65 @@
+"""The keeper: the thread in a worker's parent process that announces, renews leases and sweeps."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from celery.worker import state as worker_state
+from redis.exceptions import RedisError
+
+from engine.runtime.fleet import WorkerInfo
+from engine.runtime.runtime import Runtime
+from engine.runtime.sweeping import Sweeper, renew
+
+log = logging.getLogger("penstock.worker")
+
+_keeper: Keeper | None = None
+
+
+class Keeper:
+    """Keeps one worker's promises while its pool is busy."""
+
+    def __init__(self, runtime: Runtime, info: WorkerInfo) -> None:
+        self.runtime = runtime
+        self.info = info
+        self.sweeper = Sweeper(runtime)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="penstock-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Announces the worker, then keeps at it."""
+        global _keeper
+        _keeper = self
+        self.runtime.fleet.announce(self.info)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and takes the announcement back."""
+        self._stop.set()
+        self._thread.join(timeout=2)
+        self.runtime.fleet.leave(self.info.node)
+
+    def _run(self) -> None:
+        settings = self.runtime.store.settings
+        beats = 0
+        while not self._stop.wait(settings.sweep_every_s):
+            try:
+                renew(self.runtime, self.info.node, _active())
+                if beats % 4 == 0:
+                    self.runtime.fleet.announce(self.info)
+                self.sweeper.sweep()
+            except RedisError as error:
+                log.warning("redis is away: %s", error)
+            beats += 1
+
+
+def lost(request_id: str) -> None:
+    """Hands on what a pool process was at when it died."""
+    if _keeper is not None:
+        _keeper.sweeper.lost(_keeper.info.node, request_id)
+
+
+def _active() -> list[str]:
+    """Celery ids of the messages that the slots are at, and of those about to be."""
+    return [request.id for request in tuple(worker_state.active_requests)]

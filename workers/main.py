@@ -1,0 +1,86 @@
+"""A worker process: Celery's own worker with our app, our keeper, and its manners."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from celery import Celery
+from celery.signals import worker_init, worker_ready, worker_shutdown
+
+from engine.config import Settings
+from engine.runtime.engine import make_runtime
+from engine.runtime.fleet import WorkerInfo
+from tasks import registry
+from workers.app import make_worker_app
+from workers.keeper import Keeper
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker is started. None: as the settings say."""
+
+    queues: Sequence[str] = ()
+    concurrency: int | None = None
+    pool: str | None = None
+    log_level: str = "warning"
+
+
+def run_worker(url: str, settings: Settings, options: WorkerOptions) -> None:
+    """Runs a worker until it is told to stop. Blocking. Tasks must be registered before."""
+    app = make_worker_app(url, settings)
+    slots = options.concurrency or settings.concurrency or os.cpu_count() or 1
+    pool = options.pool or settings.pool
+    slots = 1 if pool == "solo" else slots
+    node = f"penstock-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
+    _attach_keeper(app, url, settings, WorkerInfo(node, slots, _announced(settings)))
+    queues = list(options.queues) or _queues(settings)
+    app.worker_main(
+        [
+            "worker",
+            f"--hostname={node}",
+            f"--concurrency={slots}",
+            f"--pool={pool}",
+            f"--queues={','.join(queues)}",
+            f"--loglevel={options.log_level}",
+            "--task-events",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+    )
+
+
+def _announced(settings: Settings) -> dict[str, tuple[str, float | None]]:
+    return {
+        name: (task.queue or settings.queue, task.timeout_s)
+        for name, task in registry.tasks().items()
+    }
+
+
+def _queues(settings: Settings) -> list[str]:
+    names = {settings.queue} | {t.queue for t in registry.tasks().values() if t.queue}
+    return sorted(names)
+
+
+def _attach_keeper(app: Celery, url: str, settings: Settings, info: WorkerInfo) -> None:
+    """The keeper lives in the parent process, from before the first message to the last."""
+    keepers: list[Keeper] = []
+
+    def begin(**_: object) -> None:
+        keepers.append(Keeper(make_runtime(url, settings), info))
+        keepers[0].start()
+
+    def ready(**_: object) -> None:
+        print("ready", file=sys.stderr, flush=True)
+
+    def end(**_: object) -> None:
+        for keeper in keepers:
+            keeper.stop()
+
+    worker_init.connect(begin, weak=False)
+    worker_ready.connect(ready, weak=False)
+    worker_shutdown.connect(end, weak=False)

@@ -1,0 +1,3 @@
+"""Placeholder."""
+from typing import Any
+def run_plain(task: Any, state: Any, pointer: Any) -> Any: ...

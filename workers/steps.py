@@ -1,0 +1,157 @@
+"""Steps: what a worker does for the task that a message points to."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import uuid
+from hashlib import md5
+from typing import Any, assert_never
+
+from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
+from kombu import Exchange
+
+from engine.core import happenings as hap
+from engine.core.outcomes import FUNCTION_NOT_FOUND, INVALID_LOCAL, failure_of
+from engine.fdl.resources import (
+    ActionResource,
+    CeleryResource,
+    FlowResource,
+    FunctionResource,
+    NamedResource,
+    QueueResource,
+    TopicResource,
+)
+from engine.runtime.children import start_child, start_execution
+from engine.runtime.payloads import dumps
+from engine.runtime.runner import Work
+from engine.runtime.runtime import Runtime
+from engine.runtime.sending import START_EXECUTION, served_names
+from tasks import registry
+from workers.context import context_of
+from workers.inputs import TaskInput
+
+log = logging.getLogger("penstock.worker")
+
+REPORT = "penstock.report"
+REPORT_FAILED = "penstock.report_failed"
+"""Celery names of the messages that bring a foreign fleet's results back."""
+
+
+class StepRunner:
+    """Runs tasks on this worker."""
+
+    def __init__(self, runtime: Runtime, app: Celery) -> None:
+        self.runtime = runtime
+        self.app = app
+
+    def run(self, work: Work) -> hap.Happening:
+        """Runs one attempt; an exception of the task becomes a failure with its name."""
+        resource = work.call.resource
+        match resource:
+            case FlowResource():
+                return start_child(self.runtime, work)
+            case QueueResource() | TopicResource():
+                return self._send(work, resource)
+            case CeleryResource():
+                return self._call_fleet(work, resource)
+            case ActionResource() if resource.name == START_EXECUTION:
+                return start_execution(self.runtime, work)
+            case ActionResource() | FunctionResource() | NamedResource():
+                return self._call(work)
+            case _:
+                assert_never(resource)
+
+    def _call(self, work: Work) -> hap.Happening:
+        """Calls a registered function."""
+        registered = registry.find(served_names(work.call.resource))
+        if registered is None:
+            cause = f"this worker has no task {work.call.resource.display!r}"
+            return hap.TaskRaised(FUNCTION_NOT_FOUND, cause)
+        context = context_of(self.runtime, work)
+        try:
+            result = registered.call(TaskInput(work.call.input), context)
+            if inspect.iscoroutine(result):
+                result = asyncio.run(result)
+        except SoftTimeLimitExceeded:
+            return hap.TaskTimedOut()
+        except Exception as error:  # the task's own: data from here on
+            failure = failure_of(error)
+            context.log.info("task failed", extra={"error": failure.error}, exc_info=error)
+            return hap.TaskRaised(failure.error, failure.cause)
+        return self._checked(result)
+
+    def _checked(self, result: Any) -> hap.Happening:
+        """The result, if it can be kept."""
+        if not isinstance(result, dict):
+            return hap.TaskReturned(result)
+        try:
+            size = len(dumps(result))
+        except (TypeError, ValueError) as error:
+            return hap.TaskRaised(INVALID_LOCAL, f"the result is not JSON: {error}")
+        limit = self.runtime.store.settings.payload_limit_bytes
+        if size > limit:
+            cause = f"the result has {size} bytes; the limit is {limit}"
+            return hap.TaskRaised("FnF.PayloadTooLarge", cause)
+        return hap.TaskReturned(dict(result))
+
+    def _send(self, work: Work, resource: QueueResource | TopicResource) -> hap.Happening:
+        """Sends a message to a queue, or to a fanout exchange, of the broker."""
+        body = work.call.input.get("MessageBody")
+        text = body if isinstance(body, str) else dumps(body)
+        with self.app.producer_pool.acquire(block=True) as producer:
+            if isinstance(resource, QueueResource):
+                queue = self.app.amqp.queues.get(resource.name) if False else resource.name
+                producer.publish(
+                    text,
+                    routing_key=queue,
+                    exchange="",
+                    content_type="text/plain",
+                    content_encoding="utf-8",
+                )
+            else:
+                exchange = Exchange(resource.name, type="fanout")
+                producer.publish(
+                    text,
+                    exchange=exchange,
+                    declare=[exchange],
+                    content_type="text/plain",
+                    content_encoding="utf-8",
+                )
+        return hap.TaskReturned(
+            {
+                "MessageId": uuid.uuid4().hex.upper(),
+                "RequestId": str(uuid.uuid4()).upper(),
+                "MessageBodyMD5": md5(text.encode(), usedforsecurity=False).hexdigest().upper(),
+            }
+        )
+
+    def _call_fleet(self, work: Work, resource: CeleryResource) -> hap.Happening:
+        """Sends a task to workers that know nothing of us; its link messages bring the result."""
+        token = self.runtime.tokens.make(
+            work.pointer.flow, work.pointer.execution, work.frame
+        )
+        queue = self.runtime.store.settings.queue
+        options = {"queue": queue, "ignore_result": True}
+        ends = {
+            "link": self.app.signature(REPORT, kwargs={"token": token}, options=options),
+            "link_error": self.app.signature(
+                REPORT_FAILED, kwargs={"token": token}, options=options
+            ),
+        }
+        given = work.call.input if isinstance(work.call.input, dict) else {}
+        kwargs = {key: value for key, value in given.items() if key not in ("args", "queue")}
+        task_id = f"{work.pointer.execution_id}/{work.frame.id}/{work.call.attempt}-{uuid.uuid4().hex[:8]}"
+        self.app.send_task(
+            resource.task,
+            args=given.get("args") or (),
+            kwargs=kwargs,
+            task_id=task_id,
+            queue=given.get("queue") or "celery",
+            root_id=work.pointer.execution_id,
+            ignore_result=False,
+            **ends,
+        )
+        return hap.Submitted({"taskId": task_id}, "callback")
