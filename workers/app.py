@@ -10,7 +10,7 @@ from celery import Celery, Task
 
 from engine.config import Settings
 from engine.core.outcomes import OUTCOME_UNKNOWN
-from engine.errors import EngineError
+from engine.errors import EngineError, ExecutionFailed
 from engine.runtime.canvas import ENGINE_TASKS, make_app
 from engine.runtime.conductor import Conductor
 from engine.runtime.engine import make_runtime
@@ -20,7 +20,7 @@ from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
 from engine.runtime.store import Holder
 from tasks import registry
-from workers.plain import run_plain
+from workers.plain import PlainSteps
 from workers.steps import REPORT, REPORT_FAILED, StepRunner
 
 
@@ -32,6 +32,7 @@ class Bench:
         runner = StepRunner(self.runtime, app)
         self.conductor = Conductor(self.runtime, runner)
         self.lanes = Lanes(self.runtime, runner)
+        self.plain = PlainSteps(self.runtime, app)
 
 
 class Benches:
@@ -58,11 +59,11 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
 
     def step(task: Task, *state: Any, **pointer: Any) -> Any:
         """Takes an execution one step further; with a state handed in, as a plain Celery task."""
-        if state:
-            return run_plain(task, state, pointer)
         at = Pointer(**pointer)
-        holder = Holder(task.request.hostname or "", task.request.id or "")
         bench = benches.here()
+        if state:
+            return bench.plain.run(task, state[0], at)
+        holder = Holder(task.request.hostname or "", task.request.id or "")
         if at.kind == "lane":
             bench.lanes.run(at, holder)
         else:
@@ -70,7 +71,15 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
         return None
 
     for name in (*ENGINE_TASKS, *registry.tasks()):
-        app.task(step, bind=True, name=name, Request="workers.request:StepRequest")
+        app.task(  # type: ignore[call-overload]  # Request is an attribute of the task
+            step,
+            bind=True,
+            name=name,
+            Request="workers.request:StepRequest",
+            throws=(ExecutionFailed,),
+            # A result is a carried state, the users' data: not for logs and Flower.
+            resultrepr_maxsize=1,
+        )
     _add_reports(app, benches)
     return app
 

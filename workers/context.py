@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.core.frame import visit_key
 from engine.runtime.runner import Work
@@ -45,14 +46,20 @@ class WorkerContext(TaskContext):
 
 def context_of(runtime: Runtime, work: Work) -> WorkerContext:
     """The context of a task that is about to run."""
-    key = f"{work.pointer.execution_id}/{visit_key(work.frame)}"
-    return WorkerContext(
-        execution=work.pointer.execution,
-        flow=work.pointer.flow,
-        step=work.pointer.step,
-        frame=work.frame.id,
-        attempt=work.call.attempt,
-        idempotency_key=key,
-        runtime=runtime,
-        work=work,
-    )
+    return WorkerContext(**_told(work), runtime=runtime, work=work)
+
+
+def unwatched_context_of(work: Work) -> TaskContext:
+    """The same where the store knows nothing of the execution: it is never cancelled."""
+    return TaskContext(**_told(work))
+
+
+def _told(work: Work) -> dict[str, Any]:
+    return {
+        "execution": work.pointer.execution,
+        "flow": work.pointer.flow,
+        "step": work.pointer.step,
+        "frame": work.frame.id,
+        "attempt": work.call.attempt,
+        "idempotency_key": f"{work.pointer.execution_id}/{visit_key(work.frame)}",
+    }

@@ -14,7 +14,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from kombu import Exchange
 
 from engine.core import happenings as hap
-from engine.core.outcomes import FUNCTION_NOT_FOUND, INVALID_LOCAL, failure_of
+from engine.core.outcomes import FUNCTION_NOT_FOUND, INVALID_LOCAL, as_text, failure_of
 from engine.fdl.resources import (
     ActionResource,
     CeleryResource,
@@ -30,6 +30,7 @@ from engine.runtime.runner import Work
 from engine.runtime.runtime import Runtime
 from engine.runtime.sending import START_EXECUTION, served_names
 from tasks import registry
+from tasks.context import TaskContext
 from workers.context import context_of
 from workers.inputs import TaskInput
 
@@ -64,13 +65,17 @@ class StepRunner:
             case _:
                 assert_never(resource)
 
+    def context(self, work: Work) -> TaskContext:
+        """What a task is told of the attempt that it is."""
+        return context_of(self.runtime, work)
+
     def _call(self, work: Work) -> hap.Happening:
         """Calls a registered function."""
         registered = registry.find(served_names(work.call.resource))
         if registered is None:
             cause = f"this worker has no task {work.call.resource.display!r}"
             return hap.TaskRaised(FUNCTION_NOT_FOUND, cause)
-        context = context_of(self.runtime, work)
+        context = self.context(work)
         try:
             result = registered.call(TaskInput(work.call.input), context)
             if inspect.iscoroutine(result):
@@ -100,13 +105,12 @@ class StepRunner:
     def _send(self, work: Work, resource: QueueResource | TopicResource) -> hap.Happening:
         """Sends a message to a queue, or to a fanout exchange, of the broker."""
         body = work.call.input.get("MessageBody")
-        text = body if isinstance(body, str) else dumps(body)
+        text = as_text(body)
         with self.app.producer_pool.acquire(block=True) as producer:
             if isinstance(resource, QueueResource):
-                queue = self.app.amqp.queues.get(resource.name) if False else resource.name
                 producer.publish(
                     text,
-                    routing_key=queue,
+                    routing_key=resource.name,
                     exchange="",
                     content_type="text/plain",
                     content_encoding="utf-8",
@@ -122,8 +126,8 @@ class StepRunner:
                 )
         return hap.TaskReturned(
             {
-                "MessageId": uuid.uuid4().hex.upper(),
-                "RequestId": str(uuid.uuid4()).upper(),
+                "MessageId": str(uuid.uuid4()),
+                "RequestId": str(uuid.uuid4()),
                 "MessageBodyMD5": md5(text.encode(), usedforsecurity=False).hexdigest().upper(),
             }
         )

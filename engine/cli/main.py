@@ -13,6 +13,8 @@ from engine.cli.exits import exit_code, lines_of
 from engine.errors import EngineError
 
 COMMANDS: Mapping[str, str] = {
+    "run": "engine.cli.run",
+    "worker": "engine.cli.worker",
     "validate": "engine.cli.validate",
     "simulate": "engine.cli.simulate",
     "schema": "engine.cli.schema",

@@ -18,10 +18,15 @@ class TaskReturned:
 
 @dataclass(frozen=True, slots=True)
 class TaskRaised:
-    """The task's attempt failed. At a step that is no task: it fails, for a reason from outside."""
+    """The task's attempt failed. At a step that is no task: it fails, for a reason from outside.
+
+    `reported`: somebody reported it by the task's token, so its name stays as it is (an error
+    that an action itself raises gets the action's product).
+    """
 
     error: str
     cause: str
+    reported: bool = False
 
 
 @dataclass(frozen=True, slots=True)

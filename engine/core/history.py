@@ -12,7 +12,9 @@ NormalEvent: TypeAlias = tuple[str, str, dict[str, Any]]
 """Type, step name, detail."""
 
 _WHO_RAN_IT = "worker"
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_CHANGING = re.compile(
+    r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9-]{10}T[0-9:]{8}\.[0-9]{3}Z"
+)
 
 
 def normalise(
@@ -20,8 +22,8 @@ def normalise(
 ) -> dict[str, list[NormalEvent]]:
     """The events of each frame in their order, without ids and times.
 
-    Also without the name of the worker; UUIDs (random names, message ids) and texts for which
-    `hide` is true (callback tokens) are written as `*`.
+    Also without the name of the worker; UUIDs (random names, message ids), times of the service's
+    form and texts for which `hide` is true are written as `*`.
     """
     frames: dict[str, list[NormalEvent]] = {}
     for event in history:
@@ -37,7 +39,7 @@ def _masked(value: Any, hide: Callable[[str], bool] | None) -> Any:
             return {key: _masked(item, hide) for key, item in value.items()}
         case list():
             return [_masked(item, hide) for item in value]
-        case str() if _UUID.fullmatch(value) or (hide is not None and hide(value)):
+        case str() if _CHANGING.fullmatch(value) or (hide is not None and hide(value)):
             return "*"
         case _:
             return value

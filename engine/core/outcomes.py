@@ -67,9 +67,24 @@ def child_failure(status: ExecutionStatus, error: str | None, cause: str | None)
     return Failure(error or RUNTIME_ERROR, cause or "")
 
 
-def tolerance_exceeded(tolerated: int, total: int) -> Failure:
-    """The failure of a foreach with more failed items than it tolerates."""
-    return Failure(TOLERANCE_EXCEEDED, f"more than {tolerated} of {total} items failed")
+def function_not_found(display: str) -> Failure:
+    """The failure of a task that nobody has registered."""
+    return Failure(FUNCTION_NOT_FOUND, f"no live worker has a task {display!r}")
+
+
+def flow_not_exists(name: str) -> Failure:
+    """The failure of a sub-flow that is not deployed."""
+    return Failure(FLOW_NOT_EXISTS, f"there is no flow {name!r}")
+
+
+def execution_exists(flow: str, name: str) -> Failure:
+    """The failure of a sub-flow whose execution's name is taken."""
+    return Failure(EXECUTION_EXISTS, f"flow {flow!r} has an execution {name!r} already")
+
+
+def tolerance_exceeded(last: Failure) -> Failure:
+    """The failure of a foreach that tolerates failures, by the one that was one too many."""
+    return Failure(TOLERANCE_EXCEEDED, f"{last.error}: {last.cause}")
 
 
 def child_input(value: Any) -> dict[str, Any] | Failure:

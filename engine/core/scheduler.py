@@ -28,7 +28,15 @@ from engine.core.happenings import (
     WorkerLost,
 )
 from engine.core.outcomes import Failure
-from engine.core.settle import failed, returned, submitted, succeeded, timed_out, worker_lost
+from engine.core.settle import (
+    failed,
+    own_failure,
+    returned,
+    submitted,
+    succeeded,
+    timed_out,
+    worker_lost,
+)
 from engine.core.states import ExecutionStatus
 from engine.core.steps import advance
 from engine.core.tasks import TaskCall, task_call
@@ -154,9 +162,9 @@ def _react(walk: Walk, happening: Happening) -> Where:
         case Reported():
             return succeeded(walk, happening.output)
         case TaskRaised() | JoinFailed():
-            return _raised(walk, Failure(happening.error, happening.cause))
+            return _raised(walk, happening)
         case SubmitFailed():
-            failure = Failure(happening.error, happening.cause)
+            failure = own_failure(walk, happening.error, happening.cause)
             return failed(walk, failure, EventType.TASK_SUBMIT_FAILED)
         case Submitted():
             return submitted(walk, happening.detail, happening.on)
@@ -172,11 +180,14 @@ def _react(walk: Walk, happening: Happening) -> Where:
             assert_never(happening)
 
 
-def _raised(walk: Walk, failure: Failure) -> Where:
+def _raised(walk: Walk, happening: TaskRaised | JoinFailed) -> Where:
     """An attempt's error; at any other step one that came from its children or from outside."""
-    if isinstance(walk.standing()[0].step, TaskStep):
+    failure = Failure(happening.error, happening.cause)
+    if not isinstance(walk.standing()[0].step, TaskStep):
+        return fail(walk, failure)
+    if isinstance(happening, TaskRaised) and happening.reported:
         return failed(walk, failure)
-    return fail(walk, failure)
+    return failed(walk, own_failure(walk, failure.error, failure.cause))
 
 
 def _waited(walk: Walk) -> Where:

@@ -60,7 +60,6 @@ def failed(
     `kind` is the event that says so; `lost` is 1 when its worker died.
     """
     node, step, opened = at_task(walk)
-    failure = named_failure(failure, node.resource)
     walk.record(kind, step.name, {"error": failure.error, "cause": failure.cause})
     retry = next_retry(step.retry, opened.retries, failure.error, walk.run.random)
     if retry is not None:
@@ -70,6 +69,12 @@ def failed(
         return fail(walk, failure)
     _caught(walk, node, step, opened, failure)
     return node.catches[position]
+
+
+def own_failure(walk: Walk, error: str, cause: str) -> Failure:
+    """A failure that the task itself came to, under the name that the flow sees."""
+    node, _, _ = at_task(walk)
+    return named_failure(Failure(error, cause), node.resource)
 
 
 def timed_out(walk: Walk) -> Where:

@@ -16,7 +16,6 @@ from engine.fdl.model import TaskPattern, TaskStep
 from engine.fdl.resources import (
     ActionResource,
     FlowResource,
-    FunctionResource,
     QueueResource,
     Resource,
     TopicResource,
@@ -110,8 +109,6 @@ def _call_input(walk: Walk, node: Node, step: TaskStep, opened: OpenStep) -> tup
             return given, _attempt_name(name, opened)
         case QueueResource() | TopicResource():
             return {"MessageBody": opened.input, **(params or {})}, None
-        case FunctionResource():
-            return opened.input, None
         case ActionResource(product="fnf", operation="StartExecution"):
             params = opened.input if params is None else params
             if name := _attempt_name(params.get("ExecutionName"), opened):

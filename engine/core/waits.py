@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
@@ -36,12 +35,13 @@ def _value(written: Any, given: dict[str, Any]) -> Any:
 def _for(value: Any, cap_s: float) -> Sleep | Failure | None:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    # Only NaN differs from itself; math.isnan would not take an integer beyond every float.
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return Failure(INVALID_WAIT, f"a duration must be a number of seconds, not {_show(value)}")
     if value <= 0:
         return None
     if value > cap_s:
-        return _over_cap(f"a duration of {value} s", cap_s)
+        return _over_cap("the duration", cap_s)
     return Sleep(duration_s=float(value))
 
 

@@ -16,6 +16,9 @@ from engine.fdl.model import Mappings
 Where: TypeAlias = Command | str | None
 """Where a walk goes next: a command ends it, a path is entered, None is the end of a series."""
 
+MASK = "***"
+"""Stands in the history for a callback token."""
+
 _NO_CONTEXT: dict[str, Any] = {}
 
 
@@ -56,7 +59,9 @@ class Walk:
         return Decision(self.frame(), tuple(self.events), command, self.exact_ids)
 
     def record(self, kind: EventType, step_name: str, detail: dict[str, Any]) -> None:
-        """Adds an event."""
+        """Adds an event; a callback token in its detail is masked: who has it may report."""
+        if self.step is not None and self.graph.nodes[self.step.path].context.token:
+            detail = _masked(detail, self.run.token(self.frame()))
         self.events.append(NewEvent(kind, step_name, detail))
 
     def standing(self) -> tuple[Node, OpenStep]:
@@ -154,6 +159,19 @@ def close_step(walk: Walk, node: Node, output: dict[str, Any]) -> str | None:
         walk.scopes[-1] = Scope(scope.series, scope.input, merged(scope.local, output))
     walk.step = None
     return node.next
+
+
+def _masked(value: Any, secret: str) -> Any:
+    """The value with `MASK` in the place of a secret, wherever it is in it."""
+    match value:
+        case dict():
+            return {key: _masked(item, secret) for key, item in value.items()}
+        case list():
+            return [_masked(item, secret) for item in value]
+        case str() if secret in value:
+            return value.replace(secret, MASK)
+        case _:
+            return value
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from engine.fdl.model import Mark
 from engine.fdl.problems import Report
 from engine.fdl.shapes import Shape
 from engine.fdl.suggestions import did_you_mean
+from engine.fdl.yaml_node import Node
 from engine.fdl.yaml_scalars import described
-from engine.fdl.yaml_source import Node
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from engine.fdl.paths import Path, PathInvalid
 from engine.fdl.problems import Report
 from engine.fdl.shapes import PARTS
 from engine.fdl.suggestions import did_you_mean
-from engine.fdl.yaml_source import Node
+from engine.fdl.yaml_node import Node
 
 CONTEXT = {
     "flow": ("name",),

@@ -26,8 +26,8 @@ from engine.fdl.problems import Report
 from engine.fdl.shapes import PARTS, STEPS, StepType
 from engine.fdl.step_names import Siblings, StepNames, name_of
 from engine.fdl.suggestions import did_you_mean
+from engine.fdl.yaml_node import Node
 from engine.fdl.yaml_scalars import described
-from engine.fdl.yaml_source import Node
 
 
 @dataclass(frozen=True, slots=True)

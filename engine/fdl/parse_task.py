@@ -17,7 +17,7 @@ from engine.fdl.resources import (
 )
 from engine.fdl.shapes import PARTS
 from engine.fdl.step_names import Siblings, StepNames
-from engine.fdl.yaml_source import Node
+from engine.fdl.yaml_node import Node
 
 _RETRY_FIELDS = {
     "errors": "errors",

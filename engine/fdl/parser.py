@@ -10,7 +10,8 @@ from engine.fdl.parse_steps import read_series
 from engine.fdl.problems import Problem, Report
 from engine.fdl.shapes import FLOW
 from engine.fdl.step_names import StepNames, all_names
-from engine.fdl.yaml_source import Node, read_yaml
+from engine.fdl.yaml_node import Node
+from engine.fdl.yaml_source import read_yaml
 
 WHERE = "the flow"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from engine.fdl.fields import Fields
 from engine.fdl.problems import Report
+from engine.fdl.yaml_node import Node
 from engine.fdl.yaml_scalars import described
-from engine.fdl.yaml_source import Node
 
 
 def read_parts(fields: Fields, key: str, report: Report, least: int = 0) -> list[Node]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from engine.fdl.model import Mark
 from engine.fdl.problems import Report
 from engine.fdl.suggestions import did_you_mean
-from engine.fdl.yaml_source import Node
+from engine.fdl.yaml_node import Node
 
 
 def name_of(node: Node) -> str:

@@ -1,15 +1,17 @@
-"""The canvas: commands as genuine Celery signatures, and their messages as the broker holds them."""
+"""The canvas: commands as genuine Celery signatures, and their messages as the broker has them."""
 
 from __future__ import annotations
 
 import base64
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery import Celery, Signature
+from celery import Celery, chain, group
+from celery import Signature as Signature
 from kombu.serialization import dumps as kombu_dumps
 
 from engine.runtime.pointer import Pointer
@@ -38,6 +40,13 @@ ENGINE_TASKS = (BEGIN, WAIT, JOIN, LANE, RESUME, STEP, UNSERVED)
 """Celery names of the engine's own messages."""
 
 
+STATE_SHOWN = "(state,)"
+"""What Flower shows of a state that plain Celery carries: it holds the users' data."""
+
+RESULTS_S = 86_400
+"""How long Celery keeps results: there are some only where a flow runs as plain Celery."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sending:
     """A message to be sent: a pointer and how Celery is to see it.
@@ -56,6 +65,22 @@ class Sending:
     retries: int = 0
     group: str | None = None
     timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A signature of a flow in plain Celery: it takes the state of the one before, and returns one.
+
+    `name`, `shown`: as in a Sending. `delay_s`: it is due that long after the one before it, or
+    at `until_s`, seconds since the epoch (None: at once).
+    """
+
+    name: str
+    pointer: Pointer
+    queue: str
+    shown: str | None = None
+    delay_s: float = 0.0
+    until_s: float | None = None
 
 
 class Canvas:
@@ -84,6 +109,35 @@ class Canvas:
             sending.name, kwargs=sending.pointer.kwargs(), options=options, immutable=True
         )
         return signature
+
+    def link(self, link: Link, *state: dict[str, Any]) -> Signature:
+        """The Celery signature of a link; a state is given to the first one only."""
+        options: dict[str, Any] = {
+            "queue": link.queue,
+            # The next link needs the state, and whoever applies the canvas needs the output.
+            "ignore_result": False,
+            "argsrepr": STATE_SHOWN,
+        }
+        if link.shown:
+            options["shadow"] = link.shown
+        if link.until_s is not None:
+            options["eta"] = datetime.fromtimestamp(link.until_s, UTC)
+        elif link.delay_s > 0:
+            options["countdown"] = link.delay_s
+        signature: Signature = self.app.signature(
+            link.name, args=state, kwargs=link.pointer.kwargs(), options=options
+        )
+        return signature
+
+    def in_row(self, signatures: Sequence[Signature]) -> Signature:
+        """A chain, in which a group and the signature after it are a chord."""
+        row: Signature = chain(*signatures, app=self.app)
+        return row
+
+    def side_by_side(self, signatures: Sequence[Signature]) -> Signature:
+        """A group: all get the same state, and what follows gets the list of theirs."""
+        members: Signature = group(*signatures, app=self.app)
+        return members
 
     def envelope(self, sending: Sending) -> str:
         """The message as Celery's Redis transport keeps it in the queue's list."""
@@ -124,8 +178,9 @@ class Canvas:
 
 def make_app(broker_url: str, queue: str, name: str = "penstock") -> Celery:
     """A Celery app with the settings that the engine relies on (docs/operations.md, "Celery")."""
-    app = Celery(name, broker=broker_url, set_as_current=False)
+    app = Celery(name, broker=broker_url, backend=broker_url, set_as_current=False)
     app.conf.update(
+        result_expires=RESULTS_S,
         task_default_queue=queue,
         task_serializer="json",
         accept_content=["json"],

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.core import happenings as hap
 from engine.core.frame import visit_key
-from engine.core.outcomes import EXECUTION_EXISTS, FLOW_NOT_EXISTS, Failure, child_input
+from engine.core.outcomes import Failure, child_input, execution_exists, flow_not_exists
 from engine.errors import EngineError, ExecutionAlreadyExists, FlowNotExists
 from engine.fdl.resources import FlowResource
 from engine.runtime.definitions import plain_name
@@ -30,21 +30,18 @@ def start_child(runtime: Runtime, work: Work) -> hap.Happening:
         return hap.SubmitFailed(given.error, given.cause)
     flow = _flow_name(runtime, resource.name)
     name = call.execution_name or _own_name(work)
-    notify = None
-    if call.pattern == "sync":
-        notify = _parent_of(work)
+    notify = _parent_of(work)
     try:
         started = start(runtime, Start(flow, name, given, notify))
     except (FlowNotExists, ExecutionAlreadyExists) as error:
         if isinstance(error, ExecutionAlreadyExists) and _is_ours(runtime, flow, name, notify):
             started = Started(name, False)
         else:
-            code = FLOW_NOT_EXISTS if isinstance(error, FlowNotExists) else EXECUTION_EXISTS
-            return hap.SubmitFailed(code, str(error))
+            return _refused(error, flow, name)
     except EngineError as error:
-        return hap.SubmitFailed(f"FnF.{error.code}", str(error))
-    if not started.created and notify and not _is_ours(runtime, flow, name, notify):
-        return hap.SubmitFailed(EXECUTION_EXISTS, f"{flow} has an execution {name!r} already")
+        return _refused(error, flow, name)
+    if not started.created and not _is_ours(runtime, flow, name, notify):
+        return _refused(None, flow, name)
     detail = {"executionName": started.name, "flowName": flow}
     if call.pattern == "requestResponse":
         return hap.TaskReturned(detail)
@@ -60,15 +57,27 @@ def start_execution(runtime: Runtime, work: Work) -> hap.Happening:
     token = params.get("CallbackFnFTaskToken")
     notify = {"token": token} if token else None
     flow = _flow_name(runtime, str(params.get("FlowName", "")))
+    name = params.get("ExecutionName") or _own_name(work)
     try:
-        name = params.get("ExecutionName") or _own_name(work)
         started = start(runtime, Start(flow, str(name), given, notify))
     except EngineError as error:
-        return hap.TaskRaised(f"fnf.{error.code}", str(error))
+        return hap.TaskRaised(f"fnf.{error.code}", _refused(error, flow, str(name)).cause)
     fields = execution_fields(runtime, flow, started.name)
     if work.call.pattern == "waitForCallback":
         return hap.Submitted(fields, "callback")
     return hap.TaskReturned(fields)
+
+
+def _refused(error: EngineError | None, flow: str, name: str) -> hap.SubmitFailed:
+    """Why a child could not be started; no error: somebody else's execution has its name."""
+    match error:
+        case FlowNotExists():
+            failure = flow_not_exists(flow)
+        case ExecutionAlreadyExists() | None:
+            failure = execution_exists(flow, name)
+        case _:
+            failure = Failure(f"FnF.{error.code}", str(error))
+    return hap.SubmitFailed(failure.error, failure.cause)
 
 
 def _parent_of(work: Work) -> dict[str, Any]:
@@ -79,12 +88,13 @@ def _parent_of(work: Work) -> dict[str, Any]:
         "step": work.pointer.step,
         "visit": visit_key(work.frame),
         "attempt": work.call.attempt,
+        "waits": work.call.pattern == "sync",
     }
 
 
-def _is_ours(runtime: Runtime, flow: str, name: str, notify: dict[str, Any] | None) -> bool:
+def _is_ours(runtime: Runtime, flow: str, name: str, notify: dict[str, Any]) -> bool:
     record = runtime.store.record(f"{flow}:{name}")
-    return notify is not None and record.get("notify") == json.dumps(notify)
+    return record.get("notify") == json.dumps(notify)
 
 
 def _own_name(work: Work) -> str:

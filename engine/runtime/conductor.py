@@ -10,7 +10,7 @@ from engine.core import scheduler
 from engine.core.commands import Await, Decision, Finish, Fork, RunTask, Sleep
 from engine.core.frame import index_of
 from engine.core.graph import Graph
-from engine.core.outcomes import FUNCTION_NOT_FOUND
+from engine.core.outcomes import function_not_found
 from engine.fdl.model import TaskStep, WaitStep
 from engine.runtime import forks
 from engine.runtime.ending import Ending
@@ -91,8 +91,8 @@ class Conductor:
         match step:
             case TaskStep() if claim.kind == "unserved":
                 name = self.work(claim, graph).call.resource.display
-                cause = f"no live worker has a task {name!r}; start one with --tasks"
-                return hap.TaskRaised(FUNCTION_NOT_FOUND, cause)
+                missing = function_not_found(name)
+                return hap.TaskRaised(missing.error, missing.cause)
             case TaskStep():
                 return self.runner.run(self.work(claim, graph))
             case WaitStep():
@@ -113,7 +113,7 @@ class Conductor:
             case {"kind": "returned", "result": result}:
                 return hap.TaskReturned(result)
             case {"kind": "raised", "error": str(error), "cause": str(cause)}:
-                return hap.TaskRaised(error, cause)
+                return hap.TaskRaised(error, cause, reported=True)
             case {"kind": "timeout", **rest}:
                 if child := rest.get("child"):
                     Ending(self.runtime).stop_child(str(child), claim.pointer)

@@ -107,6 +107,8 @@ class Ending:
         if "notify" not in record:
             return
         notify = json.loads(record["notify"])
+        if not notify.get("waits", True):
+            return
         told = self._tell_parent if "frame" in notify else self._report
         if told(execution_id, record, notify):
             self.store.redis.zrem(self.store.keys.timers, f"notify|{execution_id}||")

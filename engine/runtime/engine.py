@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from celery import Signature
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -16,7 +15,7 @@ from engine.core.events import Event
 from engine.core.states import ExecutionStatus
 from engine.errors import StoreUnavailable
 from engine.runtime import plain, views
-from engine.runtime.canvas import Canvas, make_app
+from engine.runtime.canvas import Canvas, Signature, make_app
 from engine.runtime.definitions import Definitions, FlowRecord
 from engine.runtime.ending import Ending
 from engine.runtime.fleet import Fleet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from engine.core.happenings import RunInfo
@@ -33,4 +34,5 @@ class Runtime:
             next_event_id=next_event_id,
             max_wait_s=settings.max_wait_s,
             max_losses=settings.max_losses,
+            now=time.time(),
         )

@@ -59,6 +59,7 @@ def standing(
     command, step = decision.command, decision.frame.step
     assert step is not None
     node = graph.node(step.path)
+    pointer = replace(pointer, frame=decision.frame.id)
     match command:
         case RunTask():
             return _task(runtime, pointer, node, decision.frame, command, request)
@@ -124,7 +125,7 @@ def _task(
 ) -> Standing:
     assert frame.step is not None and node.resource is not None
     attempt = frame.step.attempt
-    ready = fresh(pointer.to("task", "", node.step.name, attempt), frame=frame.id)
+    ready = fresh(pointer.to("task", "", node.step.name, attempt))
     if not is_served(runtime, node):
         ready = replace(ready, kind="unserved")
     name, queue, limit = task_message(runtime, node)

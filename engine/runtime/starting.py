@@ -25,7 +25,8 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 class Start:
     """What is to be started. `name` None: a fresh one. `notify`: who is told of its end.
 
-    `notify` is {"token"} or {"flow", "execution", "frame", "step", "visit", "attempt"}.
+    `notify` is {"token"}, or the step of a parent: {"flow", "execution", "frame", "step", "visit",
+    "attempt", "waits": whether it waits for the end}.
     """
 
     flow: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import NAMESPACE_OID, uuid5
 
 from engine.core.frame import Frame, visit_key
 from engine.core.graph import Graph, Node
-from engine.core.happenings import Happening, Reported, TaskRaised, TaskTimedOut
+from engine.core.happenings import Happening, Reported, TaskRaised
 from engine.core.outcomes import child_failure
 from engine.core.states import ExecutionStatus
 from engine.core.tasks import TaskCall
@@ -37,6 +38,11 @@ class Attempt:
     def happen(self, happening: Happening) -> bool:
         """Tells the frame; False: it has gone on without this attempt."""
         return self.execution.happen(self.frame.id, self.fence, happening)
+
+    def random_name(self, purpose: str = "") -> str:
+        """A UUID, the same one for this attempt and purpose in every simulation."""
+        where = f"{self.execution.flow}:{self.execution.name}/{visit_key(self.frame)}"
+        return str(uuid5(NAMESPACE_OID, f"{where}/{self.call.attempt}/{purpose}"))
 
     def context(self) -> SimulatedContext:
         """The task's second argument."""
@@ -75,16 +81,14 @@ def end_of_child(end: SimulatedExecution) -> Happening:
     """What a child's end is for the task that waits for it."""
     if end.status is ExecutionStatus.SUCCEEDED:
         return Reported(end.output or {})
-    if end.status is ExecutionStatus.TIMED_OUT:
-        return TaskTimedOut()
     failure = child_failure(end.status, end.error, end.cause)
-    return TaskRaised(failure.error, failure.cause)
+    return TaskRaised(failure.error, failure.cause, reported=True)
 
 
 def reported(report: MockReport) -> Happening:
     """A mock's report as a happening."""
     if report.error is not None:
-        return TaskRaised(report.error, report.cause)
+        return TaskRaised(report.error, report.cause, reported=True)
     return Reported(report.output or {})
 
 

@@ -9,17 +9,28 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
-from engine.core.happenings import TaskRaised, TaskReturned
+from engine.core.happenings import TaskRaised, TaskReturned, WorkerLost
 from engine.core.outcomes import INVALID_LOCAL, failure_of
 
 TaskFunction = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+Outcome: TypeAlias = TaskReturned | TaskRaised | WorkerLost
+"""What comes of a call."""
+
+
+class WorkerDied(Exception):
+    """A function raises it to play a worker that dies in the middle of the task."""
+
+
+@dataclass(slots=True, kw_only=True)
 class SimulatedContext:
-    """What a task gets as its second argument; the same attributes as on a worker."""
+    """What a task gets as its second argument; the same attributes as on a worker, and `take`.
+
+    `taken_s` is the virtual time that the call has taken.
+    """
 
     execution: str
     flow: str
@@ -27,6 +38,11 @@ class SimulatedContext:
     frame: str
     attempt: int
     idempotency_key: str
+    taken_s: float = 0.0
+
+    def take(self, seconds: float) -> None:
+        """Lets the call take that much (more) virtual time."""
+        self.taken_s += seconds
 
     @property
     def cancelled(self) -> bool:
@@ -44,9 +60,7 @@ class SimulatedContext:
         return logging.LoggerAdapter(logging.getLogger("penstock.task"), fields)
 
 
-def call(
-    function: TaskFunction, input: dict[str, Any], context: SimulatedContext
-) -> TaskReturned | TaskRaised:
+def call(function: TaskFunction, input: dict[str, Any], context: SimulatedContext) -> Outcome:
     """Calls a task's function, plain or async, with a copy of its input.
 
     What it returns has gone through JSON, as on its way through a store.
@@ -54,6 +68,8 @@ def call(
     result: Any = None
     with _Caught() as caught:
         result = _result(function, json.loads(json.dumps(input)), context)
+    if isinstance(caught.error, WorkerDied):
+        return WorkerLost()
     if caught.error is not None:
         failure = failure_of(caught.error)
         return TaskRaised(failure.error, failure.cause)

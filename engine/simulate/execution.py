@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from engine.core.commands import Await, Decision, Finish, Fork, RunTask, Sleep
 from engine.core.events import Event, NewEvent
@@ -18,7 +18,7 @@ from engine.core.happenings import (
     TaskTimedOut,
     TimerFired,
 )
-from engine.core.outcomes import tolerance_exceeded
+from engine.core.outcomes import Failure, tolerance_exceeded
 from engine.core.scheduler import abort, begin, decide, end_event, open_child, open_root
 from engine.core.states import ExecutionStatus
 from engine.core.steps import foreach_items
@@ -42,22 +42,20 @@ class Join:
     failures: int = 0
 
 
-class TaskRunner(Protocol):
-    """Runs the task that a frame of an execution stands at, and reports what comes of it."""
-
-    def __call__(self, execution: SimulatedExecution, frame: Frame) -> None: ...
-
-
 @dataclass(slots=True)
 class SimulatedExecution:
-    """One execution on the virtual clock. `ended` is called once, at its end."""
+    """One execution on the virtual clock.
+
+    `run_task` runs the task that a frame stands at and tells `happen` what comes of it; what is in
+    `ended` is called once, at the end.
+    """
 
     graph: Graph
     flow: str
     name: str
     input: dict[str, Any]
     clock: VirtualClock
-    run_task: TaskRunner
+    run_task: Callable[[SimulatedExecution, Frame], None]
     token: Callable[[SimulatedExecution, Frame], str]
     ended: list[Callable[[SimulatedExecution], None]] = field(default_factory=list)
     random: Callable[[], float] | None = None
@@ -69,6 +67,7 @@ class SimulatedExecution:
     frames: dict[str, Frame] = field(default_factory=dict)
     joins: dict[str, Join] = field(default_factory=dict)
     synced: dict[str, SimulatedExecution] = field(default_factory=dict)
+    begun: dict[str, Fence] = field(default_factory=dict)
     last_ids: dict[str, int] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -204,7 +203,7 @@ class SimulatedExecution:
         elif join.fork.tolerated is None:
             self._fail_fork(join, JoinFailed(end.error or "", end.cause or ""))
         elif join.failures == join.fork.tolerated:
-            failure = tolerance_exceeded(join.fork.tolerated, join.fork.total)
+            failure = tolerance_exceeded(Failure(end.error or "", end.cause or ""))
             self._fail_fork(join, JoinFailed(failure.error, failure.cause))
         else:
             join.failures += 1

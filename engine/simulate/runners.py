@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from engine.core.happenings import (
@@ -16,22 +17,23 @@ from engine.core.happenings import (
     WorkerLost,
 )
 from engine.core.outcomes import (
-    EXECUTION_EXISTS,
-    FLOW_NOT_EXISTS,
     Failure,
+    as_text,
     child_input,
+    execution_exists,
+    flow_not_exists,
 )
 from engine.core.states import ExecutionStatus
 from engine.fdl.resources import ActionResource, FlowResource, QueueResource, TopicResource
 from engine.simulate.attempts import Attempt, end_of_child, function_names, reported
-from engine.simulate.calls import call
+from engine.simulate.calls import Outcome, call
 from engine.simulate.execution import SimulatedExecution
-from engine.simulate.world import World
+from engine.simulate.stage import Stage
 
-Runner = Callable[[World, Attempt], None]
+Runner = Callable[[Stage, Attempt], None]
 
 
-def runner_of(world: World, attempt: Attempt) -> Runner | None:
+def runner_of(stage: Stage, attempt: Attempt) -> Runner | None:
     """Who answers an attempt; None: nobody knows its task."""
     if attempt.mock.answers:
         return _mock
@@ -43,122 +45,127 @@ def runner_of(world: World, attempt: Attempt) -> Runner | None:
         case ActionResource(product="fnf", operation="StartExecution"):
             return _start_execution
         case _:
-            known = any(name in world.tasks for name in function_names(attempt.call.resource))
+            known = any(name in stage.tasks for name in function_names(attempt.call.resource))
             return _function if known or attempt.mocked else None
 
 
-def _mock(world: World, attempt: Attempt) -> None:
+def _mock(stage: Stage, attempt: Attempt) -> None:
     mock, resource = attempt.mock, attempt.call.resource
     if mock.lost:
-        world.later(mock.delay_s, attempt, WorkerLost())
+        stage.later(mock.delay_s, attempt, WorkerLost())
     elif mock.error is not None:
-        world.later(mock.delay_s, attempt, TaskRaised(mock.error, mock.cause))
+        stage.later(mock.delay_s, attempt, TaskRaised(mock.error, mock.cause))
     elif attempt.call.pattern == "sync" and isinstance(resource, FlowResource):
-        name = attempt.call.execution_name or world.random_name()
+        name = attempt.call.execution_name or attempt.random_name()
         detail = {"executionName": name, "flowName": resource.name}
         if attempt.happen(Submitted(detail, "child")):
-            world.later(mock.delay_s, attempt, Reported(mock.output))
+            stage.later(mock.delay_s, attempt, Reported(mock.output))
     else:
-        _return(world, attempt, TaskReturned(mock.output))
+        _return(stage, attempt, TaskReturned(mock.output))
 
 
-def _function(world: World, attempt: Attempt) -> None:
+def _function(stage: Stage, attempt: Attempt) -> None:
     for name in function_names(attempt.call.resource):
-        if name in world.tasks:
-            outcome = call(world.tasks[name], attempt.call.input, attempt.context())
-            return _return(world, attempt, outcome)
-    return _return(world, attempt, TaskReturned(None))
+        if name in stage.tasks:
+            context = attempt.context()
+            outcome = call(stage.tasks[name], attempt.call.input, context)
+            return _return(stage, attempt, outcome, context.taken_s)
+    return _return(stage, attempt, TaskReturned(None))
 
 
-def _message(world: World, attempt: Attempt) -> None:
-    body = json.dumps(attempt.call.input.get("MessageBody"), sort_keys=True)
+def _message(stage: Stage, attempt: Attempt) -> None:
+    body = as_text(attempt.call.input.get("MessageBody"))
     digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest().upper()
-    ids = {"MessageId": world.random_name(), "RequestId": world.random_name()}
-    _return(world, attempt, TaskReturned({**ids, "MessageBodyMD5": digest}))
+    ids = {name: attempt.random_name(name) for name in ("MessageId", "RequestId")}
+    _return(stage, attempt, TaskReturned({**ids, "MessageBodyMD5": digest}))
 
 
-def _sub_flow(world: World, attempt: Attempt) -> None:
+def _sub_flow(stage: Stage, attempt: Attempt) -> None:
     resource, wanted = attempt.call.resource, attempt.call
-    found = world.flow(resource.name if isinstance(resource, FlowResource) else "")
+    found = stage.flow(resource.name if isinstance(resource, FlowResource) else "")
     given = child_input(wanted.input)
-    name = wanted.execution_name or world.random_name()
+    name = wanted.execution_name or attempt.random_name()
     if found is None:
-        text = f"{attempt.node.step.name}: there is no flow for {resource.display}"
-        attempt.happen(SubmitFailed(FLOW_NOT_EXISTS, text))
+        missing = flow_not_exists(resource.display.removeprefix("flow:"))
+        attempt.happen(SubmitFailed(missing.error, missing.cause))
     elif isinstance(given, Failure):
         attempt.happen(SubmitFailed(given.error, given.cause))
-    elif (found.name, name) in world.executions:
-        text = f"{found.name} has an execution {name!r} already"
-        attempt.happen(SubmitFailed(EXECUTION_EXISTS, text))
+    elif (found.name, name) in stage.executions:
+        taken = execution_exists(found.name, name)
+        attempt.happen(SubmitFailed(taken.error, taken.cause))
     else:
-        _submit(world, attempt, world.start(found.graph, found.name, name, given))
+        _submit(stage, attempt, stage.start(found.graph, found.name, name, given))
 
 
-def _submit(world: World, attempt: Attempt, child: SimulatedExecution) -> None:
+def _submit(stage: Stage, attempt: Attempt, child: SimulatedExecution) -> None:
     detail = {"executionName": child.name, "flowName": child.flow}
     match attempt.call.pattern:
         case "requestResponse":
-            _return(world, attempt, TaskReturned(detail))
+            _return(stage, attempt, TaskReturned(detail))
         case "sync":
             attempt.happen(Submitted(detail, "child"))
             attempt.execution.synced[attempt.frame.id] = child
-            child.ended.append(lambda end: world.later(0.0, attempt, end_of_child(end)))
+            child.ended.append(lambda end: stage.later(0.0, attempt, end_of_child(end)))
         case "waitForCallback":
-            _wait_for_report(world, attempt, detail)
+            _wait_for_report(stage, attempt, detail)
 
 
-def _start_execution(world: World, attempt: Attempt) -> None:
+def _start_execution(stage: Stage, attempt: Attempt) -> None:
     """`fnf:StartExecution`: starts an execution that goes its own way."""
     params = attempt.call.input
-    found, given = world.flow(str(params.get("FlowName", ""))), child_input(params.get("Input"))
+    found, given = stage.flow(str(params.get("FlowName", ""))), child_input(params.get("Input"))
     if isinstance(given, Failure):
-        return _return(world, attempt, TaskRaised(given.error, given.cause))
+        return _return(stage, attempt, TaskRaised(given.error, given.cause))
     if found is None:
-        text = f"there is no flow {params.get('FlowName')!r}"
-        return _return(world, attempt, TaskRaised("FlowNotExists", text))
-    name = str(params.get("ExecutionName") or world.random_name())
-    execution = world.executions.get((found.name, name))
+        cause = flow_not_exists(str(params.get("FlowName", ""))).cause
+        return _return(stage, attempt, TaskRaised("FlowNotExists", cause))
+    name = str(params.get("ExecutionName") or attempt.random_name())
+    execution = stage.executions.get((found.name, name))
     if execution is not None and execution.status.ended:
-        text = f"{found.name} has an execution {name!r} already, which has ended"
-        return _return(world, attempt, TaskRaised("ExecutionAlreadyExists", text))
+        cause = execution_exists(found.name, name).cause
+        return _return(stage, attempt, TaskRaised("ExecutionAlreadyExists", cause))
     if execution is None:
-        execution = world.start(found.graph, found.name, name, given)
+        execution = stage.start(found.graph, found.name, name, given)
         if token := params.get("CallbackFnFTaskToken"):
-            execution.ended.append(lambda end: world.report(str(token), end_of_child(end)))
-    answer = _answer(world, execution)
+            execution.ended.append(lambda end: stage.report_later(str(token), end_of_child(end)))
+    answer = _answer(execution)
     if attempt.call.pattern == "waitForCallback":
-        return _wait_for_report(world, attempt, answer)
-    return _return(world, attempt, TaskReturned(answer))
+        return _wait_for_report(stage, attempt, answer)
+    return _return(stage, attempt, TaskReturned(answer))
 
 
-def _answer(world: World, execution: SimulatedExecution) -> dict[str, Any]:
+def _answer(execution: SimulatedExecution) -> dict[str, Any]:
+    """An execution that runs, in the service's form."""
+    begun_s = execution.history[0].time if execution.history else execution.clock.now
+    started = datetime.fromtimestamp(begun_s, UTC).isoformat(timespec="milliseconds")
     return {
         "FlowName": execution.flow,
         "Name": execution.name,
         "Status": str(ExecutionStatus.RUNNING),
         "Input": json.dumps(execution.input),
         "Output": "",
-        "RequestId": world.random_name(),
+        "StartedTime": started.replace("+00:00", "Z"),
+        "StoppedTime": "",
     }
 
 
-def _return(world: World, attempt: Attempt, outcome: TaskReturned | TaskRaised) -> None:
+def _return(stage: Stage, attempt: Attempt, outcome: Outcome, taken_s: float = 0.0) -> None:
     """The call comes back after its delay; then the mock's report may follow."""
 
     def come_back() -> None:
         waits = isinstance(outcome, TaskReturned) and attempt.call.pattern == "waitForCallback"
         if attempt.happen(outcome) and waits:
-            _report(world, attempt)
+            _report(stage, attempt)
 
-    world.clock.after(attempt.mock.delay_s, come_back)
+    stage.clock.after(attempt.mock.delay_s + taken_s, come_back)
 
 
-def _wait_for_report(world: World, attempt: Attempt, detail: dict[str, Any]) -> None:
+def _wait_for_report(stage: Stage, attempt: Attempt, detail: dict[str, Any]) -> None:
     if attempt.happen(Submitted(detail, "callback")):
-        _report(world, attempt)
+        _report(stage, attempt)
 
 
-def _report(world: World, attempt: Attempt) -> None:
+def _report(stage: Stage, attempt: Attempt) -> None:
     report = attempt.mock.report
     if report is not None:
-        world.later(report.delay_s, attempt, reported(report))
+        stage.later(report.delay_s, attempt, reported(report))

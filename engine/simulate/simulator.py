@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from engine.core.events import Event
-from engine.core.frame import Frame
 from engine.core.graph import Graph
-from engine.core.happenings import TaskRaised, TaskTimedOut
-from engine.core.outcomes import FUNCTION_NOT_FOUND
-from engine.core.scheduler import started
 from engine.core.states import ExecutionStatus
-from engine.core.tasks import task_call
-from engine.simulate.attempts import Attempt, function_names
 from engine.simulate.calls import TaskFunction
 from engine.simulate.clock import VirtualClock
-from engine.simulate.execution import SimulatedExecution, fence_of
-from engine.simulate.mocks import Mock, Mocks, mocks_of
-from engine.simulate.runners import runner_of
+from engine.simulate.execution import SimulatedExecution
+from engine.simulate.mocks import Mocks, mocks_of
 from engine.simulate.world import World
 
 MAX_ACTIONS = 1_000_000
@@ -60,6 +53,7 @@ def simulate(
     flow_name: str = "flow",
     execution_name: str = "simulation",
     max_actions: int = MAX_ACTIONS,
+    outside: Callable[[World], None] | None = None,
 ) -> Simulation:
     """Runs a flow to its end, and the executions it starts to theirs.
 
@@ -75,45 +69,26 @@ def simulate(
         flow_name: The flow's name.
         execution_name: The execution's name.
         max_actions: How much may happen before the simulation is given up.
+        outside: Called before the clock starts, to plan stops and reports on it
+            (`world.clock.after(60, lambda: world.executions[flow, name].stop())`).
 
     Raises:
         InvalidArgument: the mocks have not the right shape.
     """
-    world: World = World(
-        clock=VirtualClock(time.time() if now is None else now, seed),
-        tasks=tasks or {},
-        flows={flow_name: graph, **(flows or {})},
-        mocks=mocks_of(mocks),
-        names=Random(0),
-        run_task=lambda execution, frame: _run_task(world, execution, frame),
-        jitter=None if seed is None else Random(seed).random,
+    world = World(
+        VirtualClock(time.time() if now is None else now, seed),
+        tasks or {},
+        {flow_name: graph, **(flows or {})},
+        mocks_of(mocks),
+        None if seed is None else Random(seed).random,
     )
     execution = world.start(graph, flow_name, execution_name, input or {})
+    if outside is not None:
+        outside(world)
     finished = world.clock.run(max_actions)
     reason = None if finished else f"more than {max_actions} things happened; does the flow loop?"
     others = (other for other in world.executions.values() if other is not execution)
     return _result(execution, reason, tuple(_result(other, reason) for other in others))
-
-
-def _run_task(world: World, execution: SimulatedExecution, frame: Frame) -> None:
-    """Starts the attempt that a frame stands at; what comes of it happens by the clock."""
-    if frame.step is None:
-        raise ValueError(f"frame {frame.id!r} stands at no step")
-    node = execution.graph.nodes[frame.step.path]
-    call = task_call(execution.graph, frame, execution.info())
-    mock = world.mock(execution, frame, node)
-    attempt = Attempt(
-        execution, frame, fence_of(frame), node, call, mock or Mock(), mock is not None
-    )
-    run = runner_of(world, attempt)
-    if run is None:
-        text = f"no task named {function_names(call.resource)[0]} is registered"
-        attempt.happen(TaskRaised(FUNCTION_NOT_FOUND, text))
-        return
-    execution.record(frame.id, started(execution.graph, frame))
-    if call.timeout_s is not None:
-        world.later(call.timeout_s, attempt, TaskTimedOut(), late=True)
-    run(world, attempt)
 
 
 def _result(

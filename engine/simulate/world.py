@@ -1,114 +1,82 @@
-"""The world of a simulation: its clock, flows, functions, mocks and executions."""
+"""The world of a simulation: executions that run, and what can be done to them from outside."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from random import Random
 from typing import Any
-from uuid import UUID
 
-from engine.core.frame import Frame, visit_key
-from engine.core.graph import Graph, Node
-from engine.core.happenings import Happening
-from engine.simulate.attempts import Attempt, mock_names
+from engine.core.frame import Frame
+from engine.core.graph import Graph
+from engine.core.happenings import Reported, TaskRaised, TaskTimedOut
+from engine.core.outcomes import function_not_found
+from engine.core.scheduler import started
+from engine.core.tasks import task_call
+from engine.simulate.attempts import Attempt, function_names
 from engine.simulate.calls import TaskFunction
 from engine.simulate.clock import VirtualClock
-from engine.simulate.execution import Fence, SimulatedExecution, TaskRunner, fence_of
+from engine.simulate.execution import SimulatedExecution, fence_of
 from engine.simulate.mocks import Mock, Mocks
-
-_PLACEHOLDER = "<>${}"
-"""What deploy templates put around a flow's name that they would fill in."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedFlow:
-    """A flow under the name that its executions run under."""
-
-    name: str
-    graph: Graph
+from engine.simulate.runners import runner_of
+from engine.simulate.stage import Stage
 
 
-@dataclass(slots=True)
 class World:
-    """Everything that the executions of a simulation share."""
+    """For who needs more than `simulate`: starts, stops and reports, at times of the clock.
 
-    clock: VirtualClock
-    tasks: Mapping[str, TaskFunction]
-    flows: Mapping[str, Graph]
-    mocks: Mocks
-    names: Random
-    run_task: TaskRunner
-    jitter: Callable[[], float] | None = None
-    executions: dict[tuple[str, str], SimulatedExecution] = field(default_factory=dict)
-    calls: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
-    tokens: dict[str, tuple[SimulatedExecution, str, Fence]] = field(default_factory=dict)
+    Nothing happens before `clock.run`; `clock.after` plans what is done from outside.
+    """
 
-    def flow(self, name: str) -> NamedFlow | None:
-        """The flow of that name, also without the marks of a template's placeholder."""
-        for known in (name, name.strip(_PLACEHOLDER)):
-            if known in self.flows:
-                return NamedFlow(known, self.flows[known])
-        return None
+    def __init__(
+        self,
+        clock: VirtualClock,
+        tasks: Mapping[str, TaskFunction],
+        flows: Mapping[str, Graph],
+        mocks: Mocks,
+        jitter: Callable[[], float] | None = None,
+    ) -> None:
+        self.clock = clock
+        self._stage = Stage(clock, tasks, flows, mocks, self._run_task, jitter)
+
+    @property
+    def executions(self) -> Mapping[tuple[str, str], SimulatedExecution]:
+        """All executions by flow and name, in the order of their start."""
+        return self._stage.executions
 
     def start(
         self, graph: Graph, flow: str, name: str, input: dict[str, Any]
     ) -> SimulatedExecution:
         """Starts an execution now."""
-        execution = SimulatedExecution(
-            graph, flow, name, input, self.clock, self.run_task, self.token, random=self.jitter
-        )
-        self.executions[flow, name] = execution
-        execution.start()
-        return execution
+        return self._stage.start(graph, flow, name, input)
 
-    def random_name(self) -> str:
-        """A UUID, the same ones in the same order in every simulation."""
-        return str(UUID(int=self.names.getrandbits(128), version=4))
+    def report_succeeded(self, token: str, output: dict[str, Any]) -> None:
+        """Reports a callback's success now.
 
-    def token(self, execution: SimulatedExecution, frame: Frame) -> str:
-        """The callback token of the attempt a frame is at."""
-        attempt = frame.step.attempt if frame.step else 0
-        place = f"{execution.flow}/{execution.name}/{visit_key(frame)}/{attempt}"
-        token = f"simulated:{hashlib.sha256(place.encode()).hexdigest()[:32]}"
-        self.tokens[token] = (execution, frame.id, fence_of(frame))
-        return token
+        Raises:
+            InvalidArgument: nobody was handed this token.
+            TaskAlreadyCompleted: its attempt is over.
+            TaskInvalidState: its attempt has not begun.
+        """
+        self._stage.report(token, Reported(output))
 
-    def report(self, token: str, happening: Happening) -> None:
-        """Reports a token; nothing happens when nobody waits for it (any more)."""
-        if token in self.tokens:
-            execution, frame_id, fence = self.tokens[token]
-            self._happen_after(0.0, execution, frame_id, fence, happening)
+    def report_failed(self, token: str, error: str, cause: str = "") -> None:
+        """Reports a callback's failure now; raises as `report_succeeded` does."""
+        self._stage.report(token, TaskRaised(error, cause, reported=True))
 
-    def later(
-        self, delay_s: float, attempt: Attempt, happening: Happening, late: bool = False
-    ) -> None:
-        """Has something happen to an attempt, unless it is over by then."""
-        where = attempt.execution, attempt.frame.id, attempt.fence
-        self._happen_after(delay_s, *where, happening, late)
-
-    def mock(self, execution: SimulatedExecution, frame: Frame, node: Node) -> Mock | None:
-        """The mock of the next call of a step; None: it has none."""
-        names = mock_names(execution.flow, execution.graph, frame, node)
-        entries = self.mocks.entry(names)
-        if entries is None:
-            return None
-        place = (execution.flow, execution.name, frame.id, node.path)
-        count = self.calls.get(place, 0)
-        self.calls[place] = count + 1
-        return entries[min(count, len(entries) - 1)]
-
-    def _happen_after(
-        self,
-        delay_s: float,
-        execution: SimulatedExecution,
-        frame_id: str,
-        fence: Fence,
-        happening: Happening,
-        late: bool = False,
-    ) -> None:
-        def act() -> None:
-            execution.happen(frame_id, fence, happening)
-
-        self.clock.after(delay_s, act, late)
+    def _run_task(self, execution: SimulatedExecution, frame: Frame) -> None:
+        """Starts the attempt that a frame stands at; what comes of it happens by the clock."""
+        if frame.step is None:
+            raise ValueError(f"frame {frame.id!r} stands at no step")
+        node, fence = execution.graph.nodes[frame.step.path], fence_of(frame)
+        call = task_call(execution.graph, frame, execution.info())
+        mock = self._stage.mock(execution, frame, node)
+        attempt = Attempt(execution, frame, fence, node, call, mock or Mock(), mock is not None)
+        run = runner_of(self._stage, attempt)
+        if run is None:
+            failure = function_not_found(call.resource.display)
+            attempt.happen(TaskRaised(failure.error, failure.cause))
+            return
+        execution.begun[frame.id] = fence
+        execution.record(frame.id, started(execution.graph, frame))
+        if call.timeout_s is not None:
+            self._stage.later(call.timeout_s, attempt, TaskTimedOut(), late=True)
+        run(self._stage, attempt)

@@ -1,4 +1,4 @@
-"""Answers: what a scripted task says when it is called, the same in the simulator and on a worker."""
+"""Answers: what a scripted task says to a call, the same in the simulator and on a worker."""
 
 from __future__ import annotations
 

@@ -62,7 +62,8 @@ class Expectation:
     key: value}` with a part of the detail. `invariants` are names, or `{name: limit}`, of
     `tests.fundamentals.invariants`. `race` says why histories of two runs may differ.
     `children` gives statuses by `flow/execution`. `messages` says what must arrive at the
-    broker, `operations` name what else is done and checked on a real store (both there only).
+    broker (`queue` or `topic`: its name; `body`), `operations` name what else is done and checked
+    on a real store (both there only).
     `now` is the simulator's clock at the start; `generate` makes lists of numbers of these
     lengths in the input. `simulate_only` says why no real worker can show this.
     """

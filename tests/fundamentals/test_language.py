@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from engine.core.checks import check_flow
+from engine.core.history import normalise
 from engine.fdl.problems import Problem, Severity
 from engine.simulate.simulator import Simulation
-from tests.fundamentals.histories import differences
-from tests.fundamentals.invariants import broken
 from tests.fundamentals.pairs import Pair, invalid_pairs, simulated_pairs, valid_pairs
-from tests.fundamentals.simulated import frames_of, simulated
+from tests.fundamentals.simulated import simulated
+from tests.fundamentals.unexpected import unexpected
 
 
 @pytest.mark.parametrize("pair", invalid_pairs(), ids=lambda pair: pair.name)
@@ -34,33 +34,20 @@ def test_a_flow_does_what_its_pair_says_whatever_happens_first(pair: Pair) -> No
     for seed, run in enumerate(runs):
         assert _unexpected(pair, run) == [], f"seed {seed}"
     if pair.expect.race is None:
-        first = frames_of(runs[0])
+        first = normalise(runs[0].history)
         for seed, run in enumerate(runs):
-            assert frames_of(run) == first, f"seed {seed} has another history than seed 0"
+            assert normalise(run.history) == first, f"seed {seed} has another history than seed 0"
 
 
 def _unexpected(pair: Pair, run: Simulation) -> list[str]:
-    """What a run did otherwise than its pair says."""
-    expect = pair.expect
-    wanted = {"status": expect.status, "output": expect.output}
-    wanted |= {} if expect.error is None else {"error": expect.error}
-    wanted |= {} if expect.cause is None else {"cause": expect.cause}
-    found = [
-        f"{key}: {getattr(run, key)!r}, wanted {value!r} (error {run.error}: {run.cause})"
-        for key, value in wanted.items()
-        if getattr(run, key) != value
-    ]
+    """What a run did otherwise than its pair says, its children included."""
     children = {f"{child.flow_name}/{child.execution_name}": child for child in run.children}
-    found += [
+    found = [
         f"child {name}: {children.get(name)}, wanted {status}"
-        for name, status in expect.children.items()
+        for name, status in pair.expect.children.items()
         if name not in children or children[name].status != status
     ]
-    return [
-        *found,
-        *differences(expect.events, frames_of(run)),
-        *broken(run.history, expect.invariants),
-    ]
+    return found + unexpected(pair, run, run.history)
 
 
 def _mismatches(

@@ -311,7 +311,7 @@ def test_parse_flow_raises_all_problems() -> None:
         ("type: task, resourceArn: 'celery:a.b'", "MISSING_KEY"),
         ("type: task, resourceArn: f, pattern: async", "BAD_VALUE"),
         ("type: task, resourceArn: f, timeoutSeconds: -1", "BAD_VALUE"),
-        ("type: task, resourceArn: f, timeoutSeconds: .inf", "BAD_VALUE"),
+        ("type: task, resourceArn: f, timeoutSeconds: .inf", "NOT_JSON"),
         ("type: task, resourceArn: f, timeoutSeconds: true", "BAD_TYPE"),
         ("type: task, resourceArn: f, timeoutSeconds: $.x", "BAD_TYPE"),
         ("type: task, resourceArn: f, serviceParams: []", "BAD_TYPE"),

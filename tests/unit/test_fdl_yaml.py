@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from engine.fdl.problems import Report
-from engine.fdl.yaml_source import Node, read_yaml
+from engine.fdl.yaml_node import Node
+from engine.fdl.yaml_source import read_yaml
 
 
 def read(text: str) -> tuple[Node | None, list[str]]:

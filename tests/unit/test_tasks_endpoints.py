@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,21 @@ def test_settings_that_are_missing_or_wrong_are_named(
     with pytest.raises(TaskError, match=names) as caught:
         open_bucket("", "")
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "module", "extra"),
+    [
+        ("oss+http://127.0.0.1:1", "alibabacloud_oss_v2", "oss"),
+        ("s3+http://127.0.0.1:1", "boto3", "s3"),
+    ],
+)
+def test_an_sdk_that_is_not_installed_is_told_by_its_extra(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, module: str, extra: str
+) -> None:
+    # An entry of None is Python's own way of saying that a module is not there.
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setenv("PENSTOCK_STORAGE_ALLOW", endpoint)
+    with pytest.raises(TaskError, match=rf"penstock\[{extra}\]") as caught:
+        open_bucket(endpoint, "photos")
+    assert caught.value.code == "MissingExtra"

@@ -7,7 +7,7 @@ local status = redis.call('HGET', KEYS[1], 'status')
 if not status then return {'MISSING'} end
 if redis.call('HGET', KEYS[1], 'end_call') == order.call then return {'APPLIED', 0} end
 if redis.call('HEXISTS', KEYS[1], 'stopped_ms') == 1 then return {'STALE'} end
-local state = state_of('') or {last = 0}
+local state = state_of('') or {last = redis.call('HGET', KEYS[1], 'events') or 0}
 local ending = redis.call('HEXISTS', KEYS[1], 'ending') == 1
 if order.fence ~= '' then
   if state.st ~= 'RUNNING' or state.fence ~= order.fence then return {'STALE'} end

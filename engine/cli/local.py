@@ -1,0 +1,47 @@
+"""The local stack: the Redis and the worker that one command runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from engine.cli.worker_process import WorkerProcess
+from engine.config import Settings, variable_of
+from engine.runtime.embedded import EmbeddedRedis
+
+RESOURCE_GRACE_S = 1.0
+"""Nobody but the command's own worker will ever serve its tasks: no use in waiting for others."""
+
+
+@contextmanager
+def redis_for(settings: Settings) -> Iterator[str]:
+    """The URL of the configured Redis, else of an embedded one that ends with the block.
+
+    Raises:
+        StoreUnavailable: none is configured and there is no server to start.
+    """
+    if settings.redis_url is not None:
+        yield settings.redis_url.get_secret_value()
+        return
+    with EmbeddedRedis() as server:
+        yield server.url
+
+
+def own_worker(
+    url: str,
+    tasks: Sequence[str],
+    say: Callable[[str], None],
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> WorkerProcess:
+    """A worker for that Redis with these tasks, not started yet."""
+    named = [word for source in tasks for word in ("--tasks", source)]
+    given = {variable_of("redis_url"): url, **(environment or {})}
+    return WorkerProcess([*named, *options], given, say)
+
+
+def alone(settings: Settings) -> dict[str, str]:
+    """The environment of a worker that is alone on an embedded Redis; the user's own comes first."""
+    if settings.redis_url is not None or "resource_grace_s" in settings.model_fields_set:
+        return {}
+    return {variable_of("resource_grace_s"): f"{RESOURCE_GRACE_S:g}"}

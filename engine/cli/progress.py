@@ -1,0 +1,172 @@
+"""Progress: where an execution's steps stand, worked out from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.core.events import Event, EventType
+from engine.core.graph import Graph, sub_series
+from engine.core.states import ExecutionStatus
+from engine.fdl.mappings import resolve_reference
+from engine.fdl.model import ForeachStep, ParallelStep, Step
+
+ENDS = {
+    EventType.EXECUTION_SUCCEEDED: ExecutionStatus.SUCCEEDED,
+    EventType.EXECUTION_FAILED: ExecutionStatus.FAILED,
+    EventType.EXECUTION_STOPPED: ExecutionStatus.STOPPED,
+    EventType.EXECUTION_TIMED_OUT: ExecutionStatus.TIMED_OUT,
+}
+
+
+@dataclass(slots=True)
+class StepProgress:
+    """One step of the text, all its visits taken together.
+
+    `active` counts the visits that are open. For a fork, `total` is how many children its last
+    visit has (None before there is one), `done` how many of these ended, `failed` how many of
+    them badly. `since` is when the oldest open visit began, `spent_s` how long it took until none
+    was open. `note` says what is special now: a retry, an error. `child` is the (flow, name) of
+    the execution that it started last.
+    """
+
+    visits: int = 0
+    active: int = 0
+    succeeded: int = 0
+    failures: int = 0
+    total: int | None = None
+    done: int = 0
+    failed: int = 0
+    since: float = 0.0
+    spent_s: float = 0.0
+    note: str = ""
+    child: tuple[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """The steps of one execution by their path in its graph, and the executions they started."""
+
+    graph: Graph
+    steps: dict[str, StepProgress] = field(init=False)
+    children: list[tuple[str, str]] = field(default_factory=list)
+    status: ExecutionStatus = ExecutionStatus.STARTING
+    started: float | None = None
+    last_event: int = 0
+    _places: dict[str, dict[str, str]] = field(init=False)
+    _failing: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.steps = {path: StepProgress() for path in self.graph.nodes}
+        self._places = {}
+        for place, name, path in _steps_by_place(self.graph, "", ""):
+            self._places.setdefault(place, {}).setdefault(name, path)
+
+    def apply(self, event: Event) -> None:
+        """Takes the next event in."""
+        self.last_event = event.event_id
+        match event.type:
+            case EventType.EXECUTION_STARTED:
+                self.started, self.status = event.time, ExecutionStatus.RUNNING
+            case EventType.ITERATION_EXITED | EventType.BRANCH_EXITED:
+                self._child_ended(event.frame)
+            case _ if event.type in ENDS:
+                self.status = ENDS[event.type]
+            case _ if event.step_name:
+                self._step_event(event)
+            case _:
+                pass
+
+    def path_of(self, frame: str, name: str) -> str | None:
+        """The path of the step `name` as the frame sees it; None if the flow has no such step."""
+        place = ""
+        for segment in frame.split("/") if frame else ():
+            branch = f"{place}/{segment}"
+            place = branch if branch in self._places else f"{place}/{segment.rpartition('.')[0]}.*"
+        return self._places.get(place, {}).get(name)
+
+    def _step_event(self, event: Event) -> None:
+        path = self.path_of(event.frame, event.step_name)
+        if path is None:
+            return
+        step = self.steps[path]
+        match event.type:
+            case EventType.STEP_ENTERED:
+                _enter(step, self.graph.node(path).step, event)
+            case EventType.STEP_EXITED:
+                _leave(step, event.time)
+            case EventType.STEP_SUCCEEDED:
+                step.succeeded += 1
+                step.note = ""
+            case EventType.STEP_FAILED:
+                step.failures += 1
+                step.note = str(event.detail.get("error") or "")
+                self._failing.add(event.frame)
+            case EventType.TASK_SCHEDULED:
+                step.note = retry_note(event.detail)
+            case EventType.TASK_SUBMITTED:
+                self._note_child(step, event.detail)
+            case _:
+                pass
+
+    def _child_ended(self, frame: str) -> None:
+        parent, _, segment = frame.rpartition("/")
+        path = self.path_of(parent, segment.rpartition(".")[0])
+        if path is None:
+            return
+        self.steps[path].done += 1
+        if frame in self._failing:
+            self._failing.discard(frame)
+            self.steps[path].failed += 1
+
+    def _note_child(self, step: StepProgress, detail: dict[str, Any]) -> None:
+        if "flowName" in detail and "executionName" in detail:
+            step.child = (str(detail["flowName"]), str(detail["executionName"]))
+            self.children.append(step.child)
+
+
+def retry_note(detail: dict[str, Any]) -> str:
+    """What a TaskScheduled says to people: "" for a first attempt."""
+    attempt, delay_s = int(detail.get("attempt") or 1), float(detail.get("delay_s") or 0)
+    if attempt < 2:
+        return ""
+    return f"attempt {attempt}" + (f" in {delay_s:g} s" if delay_s else "")
+
+
+def _enter(step: StepProgress, written: Step, event: Event) -> None:
+    if step.active == 0:
+        step.since = event.time
+    step.visits += 1
+    step.active += 1
+    match written:
+        case ForeachStep():
+            items = resolve_reference(written.collection, event.detail.get("input") or {})
+            step.total = len(items) if isinstance(items, list) else None
+        case ParallelStep():
+            step.total = len(written.branches)
+        case _:
+            return
+    step.done, step.failed = 0, 0
+
+
+def _leave(step: StepProgress, time: float) -> None:
+    step.active = max(0, step.active - 1)
+    if step.active == 0:
+        step.spent_s += time - step.since
+
+
+def _steps_by_place(graph: Graph, series: str, place: str) -> Iterator[tuple[str, str, str]]:
+    """(place, step name, path): a place stands for all frames that walk a series alike."""
+    for path, node in graph.nodes.items():
+        if node.series != series:
+            continue
+        yield place, node.step.name, path
+        for number, (inner, _) in enumerate(sub_series(node.step, path)):
+            match node.step:
+                case ForeachStep():
+                    yield from _steps_by_place(graph, inner, f"{place}/{node.step.name}.*")
+                case ParallelStep():
+                    yield from _steps_by_place(graph, inner, f"{place}/{node.step.name}.{number}")
+                case _:
+                    yield from _steps_by_place(graph, inner, place)

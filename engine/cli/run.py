@@ -1,0 +1,134 @@
+"""`penstock run`: one execution of a flow file, from its deployment to its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from engine.cli.connection import engine_at
+from engine.cli.deployment import FlowFile, deploy, missing, read_deployment
+from engine.cli.display import Display, make_display
+from engine.cli.ending import ending_in_order
+from engine.cli.exits import FAILED
+from engine.cli.follower import Follower
+from engine.cli.inputs import read_input
+from engine.cli.local import alone, own_worker, redis_for
+from engine.cli.step_tree import duration
+from engine.config import load_settings
+from engine.core.states import ExecutionStatus
+from engine.errors import ExecutionAlreadyCompleted, StoreUnavailable
+from engine.runtime.engine import Engine
+from engine.runtime.views import Execution
+
+
+def add(app: typer.Typer) -> None:
+    """Registers the command."""
+    app.command()(run)
+
+
+def run(
+    flow: Annotated[str, typer.Argument(metavar="FLOW.yml")],
+    input: Annotated[str | None, typer.Option(metavar="JSON|@file", help="A JSON object.")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option(metavar="MODULE|FILE.py", help="Tasks to serve.")
+    ] = None,
+    flows: Annotated[
+        list[str] | None, typer.Option("--flow", metavar="NAME=FILE", help="A sub-flow.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The execution's name.")] = None,
+) -> None:
+    """Run a flow on Redis and a worker, started here if none is configured; its output on stdout.
+
+    Progress goes to stderr. Exit code: 0 succeeded, 1 not, 2 bad flow or input, 3 no usable Redis.
+    """
+    given, files = read_input(input), read_deployment(flow, flows or [])
+    console = Console(stderr=True)
+    with ending_in_order():
+        execution = _run(console, files, given, name, tasks or [])
+    if not report(execution, console):
+        raise typer.Exit(FAILED)
+
+
+def follow(engine: Engine, display: Display, flow: str, name: str) -> Execution:
+    """Shows an execution until its end. Blocking."""
+    follower = Follower(engine, flow, name)
+    for news in follower.events():
+        display.show(follower, news)
+    return follower.execution()
+
+
+def follow_or_stop(engine: Engine, display: Display, flow: str, name: str) -> Execution:
+    """As `follow`; if that is interrupted, the execution is stopped."""
+    ended = False
+    try:
+        execution = follow(engine, display, flow, name)
+        ended = True
+        return execution
+    finally:
+        if not ended:
+            _stop(engine, flow, name)
+
+
+def report(execution: Execution, console: Console) -> bool:
+    """The output to stdout, or to stderr why there is none; True if it has succeeded."""
+    took_s = (execution.stopped_time or execution.started_time) - execution.started_time
+    if execution.status is ExecutionStatus.SUCCEEDED:
+        console.print(f"[green]Succeeded[/] in {duration(took_s)}", highlight=False)
+        typer.echo(json.dumps(execution.output, ensure_ascii=False))
+        return True
+    console.print(f"[red]{execution.status}[/] after {duration(took_s)}", highlight=False)
+    for what, text in (("error", execution.error), ("cause", execution.cause)):
+        if text:
+            console.print(f"{what}: {text}", markup=False, highlight=False, soft_wrap=True)
+    return False
+
+
+def _run(
+    console: Console,
+    files: Sequence[FlowFile],
+    given: dict[str, object],
+    name: str | None,
+    tasks: list[str],
+) -> Execution:
+    settings = load_settings()
+    with ExitStack() as stack:
+        display = make_display(console)
+        url = stack.enter_context(redis_for(settings))
+        engine = stack.enter_context(engine_at(url, warn=True))
+        worker = own_worker(url, tasks, display.say, environment=alone(settings))
+        if tasks or settings.redis_url is None:
+            stack.enter_context(worker)
+        deploy(engine, files)
+        _warn(engine, files)
+        with display:
+            started = engine.start_execution(files[0].name, given, name)
+            execution = follow_or_stop(engine, display, started.flow_name, started.name)
+        if settings.redis_url is None and execution.status is ExecutionStatus.SUCCEEDED:
+            # It is idle, and its Redis goes with it: an end in order would only take seconds.
+            worker.kill()
+        return execution
+
+
+def _warn(engine: Engine, files: Sequence[FlowFile]) -> None:
+    if not engine.runtime.fleet.workers(fresh=True):
+        typer.echo(
+            "penstock: warning: no worker is running; start one with 'penstock worker', or hand"
+            " over --tasks",
+            err=True,
+        )
+        return
+    for problem in missing(engine, files):
+        typer.echo(str(problem), err=True)
+
+
+def _stop(engine: Engine, flow: str, name: str) -> None:
+    try:
+        engine.stop_execution(flow, name, "Interrupted", "the command that ran it was interrupted")
+    except (ExecutionAlreadyCompleted, StoreUnavailable):
+        return
+    typer.echo(f"stopped {flow}/{name}", err=True)

@@ -1,0 +1,84 @@
+"""Health: what a Redis says of itself, and what of it endangers executions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from engine.errors import StoreUnavailable
+
+OLDEST_VERSION = (6, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisHealth:
+    """What was read. `policy` is None where the server does not tell its settings.
+
+    `skew_s`: how far this machine's clock is ahead of the server's; `round_trip_s`: one question.
+    """
+
+    version: str
+    append_only: bool
+    policy: str | None
+    memory_bytes: int
+    memory_limit_bytes: int
+    skew_s: float
+    round_trip_s: float
+
+
+def read_health(redis: Redis) -> RedisHealth:
+    """Asks the server. Cost: O(1).
+
+    Raises:
+        StoreUnavailable: it does not answer.
+    """
+    with redis_errors():
+        started = time.time()
+        seconds, micros = redis.time()  # type: ignore[misc]  # the client is the synchronous one
+        ended = time.time()
+        info: Any = redis.info()
+    return RedisHealth(
+        version=str(info.get("redis_version", "?")),
+        append_only=bool(info.get("aof_enabled")),
+        policy=info.get("maxmemory_policy"),
+        memory_bytes=int(info.get("used_memory", 0)),
+        memory_limit_bytes=int(info.get("maxmemory", 0)),
+        skew_s=(started + ended) / 2 - (seconds + micros / 1e6),
+        round_trip_s=ended - started,
+    )
+
+
+def storage_warnings(redis: Redis) -> tuple[str, ...]:
+    """What may lose executions on this server, a line each; () when all is well.
+
+    Raises:
+        StoreUnavailable: it does not answer.
+    """
+    health = read_health(redis)
+    found: list[str] = []
+    if not health.append_only:
+        found.append(
+            "this Redis does not persist (appendonly no): its restart loses all executions;"
+            " set appendonly yes"
+        )
+    if health.policy not in (None, "noeviction"):
+        found.append(
+            f"this Redis may evict keys (maxmemory-policy {health.policy}), running executions"
+            " too; set maxmemory-policy noeviction"
+        )
+    return tuple(found)
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Within the block a Redis that goes away raises StoreUnavailable, of one line."""
+    try:
+        yield
+    except RedisError as error:
+        raise StoreUnavailable(f"Redis does not answer: {error}") from None

@@ -1,0 +1,90 @@
+"""Processes: real workers of the tests, started and ended by their process ids."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from tests.waiting import wait_until
+
+READY_S = 60.0
+STOP_S = 20.0
+
+
+class WorkerProcess:
+    """One `penstock worker` on its own, with its log in a file.
+
+    `options` go to its command line; `env` is added to the environment.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        tasks: Iterable[str | Path] = (),
+        options: Iterable[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._command = [sys.executable, "-m", "workers"]
+        for source in tasks:
+            self._command += ["--tasks", str(source)]
+        self._command += options
+        self._env = os.environ | {"PENSTOCK_REDIS_URL": redis_url} | dict(env or {})
+        self._log = tempfile.NamedTemporaryFile(prefix="worker-", suffix=".log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> WorkerProcess:
+        """Starts it and waits until it consumes. Raises AssertionError with its log if it does not."""
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._env,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            cwd=Path(__file__).resolve().parents[1],
+        )
+        wait_until(self._is_ready, READY_S)
+        return self
+
+    def stop(self) -> None:
+        """Asks it to end, and sees to it that it does."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """The process id of its parent process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return Path(self._log.name).read_text(errors="replace")
+
+    def __enter__(self) -> WorkerProcess:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"the worker ended: {self.log}"
+        return "ready" in self.log
