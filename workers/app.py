@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import Any
@@ -12,16 +13,20 @@ from engine.config import Settings
 from engine.core.outcomes import OUTCOME_UNKNOWN
 from engine.errors import EngineError, ExecutionFailed
 from engine.runtime.canvas import ENGINE_TASKS, make_app
+from engine.runtime.claims import Holder
 from engine.runtime.conductor import Conductor
+from engine.runtime.ending import Ending
 from engine.runtime.engine import make_runtime
 from engine.runtime.lanes import Lanes
 from engine.runtime.pointer import Pointer
 from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
-from engine.runtime.store import Holder
+from engine.runtime.scripts import STORE_ERRORS
 from tasks import registry
 from workers.plain import PlainSteps
 from workers.steps import REPORT, REPORT_FAILED, StepRunner
+
+log = logging.getLogger("penstock.worker")
 
 
 class Bench:
@@ -32,6 +37,7 @@ class Bench:
         runner = StepRunner(self.runtime, app)
         self.conductor = Conductor(self.runtime, runner)
         self.lanes = Lanes(self.runtime, runner)
+        self.ending = Ending(self.runtime)
         self.plain = PlainSteps(self.runtime, app)
 
 
@@ -64,10 +70,16 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
         if state:
             return bench.plain.run(task, state[0], at)
         holder = Holder(task.request.hostname or "", task.request.id or "")
-        if at.kind == "lane":
-            bench.lanes.run(at, holder)
-        else:
-            bench.conductor.advance(at, holder)
+        try:
+            if at.kind == "lane":
+                bench.lanes.run(at, holder)
+            else:
+                bench.conductor.advance(at, holder)
+        except STORE_ERRORS:
+            raise  # the sweeper sends the step again
+        except Exception as error:  # a defect of ours must not come back for ever
+            log.exception("the engine failed at %s", at)
+            bench.ending.fail(at, error)
         return None
 
     for name in (*ENGINE_TASKS, *registry.tasks()):
@@ -92,7 +104,10 @@ def _add_reports(app: Celery, benches: Benches) -> None:
         _report(benches, token, {"kind": "reported", "output": output})
 
     def failed(*request: Any, token: str) -> None:
-        error, cause = OUTCOME_UNKNOWN, "the task failed; its fleet has no result backend to say how"
+        error, cause = (
+            OUTCOME_UNKNOWN,
+            "the task failed; its fleet has no result backend to say how",
+        )
         if len(request) >= 2 and isinstance(request[1], BaseException):
             error, cause = type(request[1]).__name__, str(request[1])
         _report(benches, token, {"kind": "raised", "error": error, "cause": cause})

@@ -1,4 +1,4 @@
-"""A task's input: its own to change, though large values are shared until somebody looks at them."""
+"""A task's input: its own to change, though large values are shared until they are read."""
 
 from __future__ import annotations
 
@@ -65,4 +65,4 @@ class TaskInput(dict[str, Any]):
 
     def _own_all(self) -> None:
         for key in tuple(self._shared):
-            self[key]  # noqa: B018 - reading it copies it
+            self[key]

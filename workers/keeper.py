@@ -6,10 +6,10 @@ import logging
 import threading
 
 from celery.worker import state as worker_state
-from redis.exceptions import RedisError
 
 from engine.runtime.fleet import WorkerInfo
 from engine.runtime.runtime import Runtime
+from engine.runtime.scripts import STORE_ERRORS
 from engine.runtime.sweeping import Sweeper, renew
 
 log = logging.getLogger("penstock.worker")
@@ -49,7 +49,7 @@ class Keeper:
                 if beats % 4 == 0:
                     self.runtime.fleet.announce(self.info)
                 self.sweeper.sweep()
-            except RedisError as error:
+            except STORE_ERRORS as error:
                 log.warning("redis is away: %s", error)
             beats += 1
 
@@ -61,5 +61,10 @@ def lost(request_id: str) -> None:
 
 
 def _active() -> list[str]:
-    """Celery ids of the messages that the slots are at, and of those about to be."""
-    return [request.id for request in tuple(worker_state.active_requests)]
+    """Celery ids of the messages that the slots are at."""
+    for _ in range(10):
+        try:
+            return [request.id for request in worker_state.active_requests]
+        except RuntimeError:  # the main thread has changed the set meanwhile
+            continue
+    return []

@@ -13,7 +13,9 @@ from workers import keeper
 class StepRequest(Request):  # type: ignore[misc]  # celery has no types
     """A request that hands its step on at once when its process died."""
 
-    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> Any:
         """Called in the parent for each failed request."""
         if isinstance(exc_info.exception, WorkerLostError):
             keeper.lost(self.id)

@@ -134,9 +134,7 @@ class StepRunner:
 
     def _call_fleet(self, work: Work, resource: CeleryResource) -> hap.Happening:
         """Sends a task to workers that know nothing of us; its link messages bring the result."""
-        token = self.runtime.tokens.make(
-            work.pointer.flow, work.pointer.execution, work.frame
-        )
+        token = self.runtime.tokens.make(work.pointer.flow, work.pointer.execution, work.frame)
         queue = self.runtime.store.settings.queue
         options = {"queue": queue, "ignore_result": True}
         ends = {
@@ -147,7 +145,7 @@ class StepRunner:
         }
         given = work.call.input if isinstance(work.call.input, dict) else {}
         kwargs = {key: value for key, value in given.items() if key not in ("args", "queue")}
-        task_id = f"{work.pointer.execution_id}/{work.frame.id}/{work.call.attempt}-{uuid.uuid4().hex[:8]}"
+        task_id = f"{work.pointer.execution_id}/{work.frame.id}-{uuid.uuid4().hex[:8]}"
         self.app.send_task(
             resource.task,
             args=given.get("args") or (),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +26,7 @@ from engine.runtime.views import Execution
 OUTPUT = Path("demo-output")
 RESULT = "restore-result.txt"
 PAGE_KEYS = 100
-GROUP_KEYS = 10
+GROUP_KEYS = 5
 POLL_S = 0.5
 SLOTS = 2
 
@@ -52,10 +51,9 @@ def _demo(console: Console) -> int:
     archive = DemoArchive(OUTPUT / "archive")
     before = archive.states()
     frozen = sum(state == "frozen" for state in before.values())
-    _tell(console, f"archive  {frozen} frozen objects in {OUTPUT / 'archive'}, {THAW_S:g} s to thaw")
-    started = time.monotonic()
+    _tell(console, f"archive  {frozen} frozen objects in {archive.root}, thawing in {THAW_S:g} s")
     execution = _restore(console, archive)
-    took_s = time.monotonic() - started
+    took_s = (execution.stopped_time or 0) - execution.started_time
     if execution.error:
         _tell(console, f"{execution.status}: {execution.error}: {execution.cause}")
     outcomes = archive.outcomes(before)

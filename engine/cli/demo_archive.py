@@ -18,7 +18,7 @@ THAW_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One object: its states before and after, as the store tells them, and if its bytes are right."""
+    """One object: what the store says of it before and after, and whether its bytes are right."""
 
     key: str
     before: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from engine.cli.worker_process import WorkerProcess
+from engine.cli.owned_process import OwnedProcess
+from engine.cli.worker import worker_command
 from engine.config import Settings, variable_of
 from engine.runtime.embedded import EmbeddedRedis
 
@@ -33,15 +34,16 @@ def own_worker(
     say: Callable[[str], None],
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-) -> WorkerProcess:
+) -> OwnedProcess:
     """A worker for that Redis with these tasks, not started yet."""
     named = [word for source in tasks for word in ("--tasks", source)]
+    command = worker_command(["--while-stdin", "--log-level", "warning", *named, *options])
     given = {variable_of("redis_url"): url, **(environment or {})}
-    return WorkerProcess([*named, *options], given, say)
+    return OwnedProcess("worker", command, given, lambda line: line == "ready", say)
 
 
 def alone(settings: Settings) -> dict[str, str]:
-    """The environment of a worker that is alone on an embedded Redis; the user's own comes first."""
+    """The environment of a worker that is alone on an embedded Redis; what the user set stays."""
     if settings.redis_url is not None or "resource_grace_s" in settings.model_fields_set:
         return {}
     return {variable_of("resource_grace_s"): f"{RESOURCE_GRACE_S:g}"}

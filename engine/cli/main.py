@@ -14,10 +14,21 @@ from engine.errors import EngineError
 
 COMMANDS: Mapping[str, str] = {
     "run": "engine.cli.run",
-    "worker": "engine.cli.worker",
     "validate": "engine.cli.validate",
     "simulate": "engine.cli.simulate",
     "schema": "engine.cli.schema",
+    "flow": "engine.cli.flows",
+    "start": "engine.cli.executions",
+    "stop": "engine.cli.executions",
+    "watch": "engine.cli.executions",
+    "report": "engine.cli.executions",
+    "describe": "engine.cli.views",
+    "history": "engine.cli.views",
+    "list": "engine.cli.views",
+    "worker": "engine.cli.worker",
+    "up": "engine.cli.up",
+    "doctor": "engine.cli.doctor",
+    "fake-oss": "engine.cli.fake_oss",
 }
 """The module of each command, in the order of the help. It has `add(app)`, which registers all of
 its commands, and is imported only when one of them is called or when the help lists all."""

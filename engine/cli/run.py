@@ -50,7 +50,7 @@ def run(
     console = Console(stderr=True)
     with ending_in_order():
         execution = _run(console, files, given, name, tasks or [])
-    if not report(execution, console):
+    if not report_end(execution, console):
         raise typer.Exit(FAILED)
 
 
@@ -74,7 +74,7 @@ def follow_or_stop(engine: Engine, display: Display, flow: str, name: str) -> Ex
             _stop(engine, flow, name)
 
 
-def report(execution: Execution, console: Console) -> bool:
+def report_end(execution: Execution, console: Console) -> bool:
     """The output to stdout, or to stderr why there is none; True if it has succeeded."""
     took_s = (execution.stopped_time or execution.started_time) - execution.started_time
     if execution.status is ExecutionStatus.SUCCEEDED:

@@ -13,7 +13,7 @@ from engine.core.commands import Command, Decision, Finish, Fork
 from engine.core.frame import Frame, index_of
 from engine.core.graph import Graph
 from engine.core.happenings import Happening, Joined, JoinFailed, RunInfo
-from engine.core.outcomes import tolerance_exceeded
+from engine.core.outcomes import Failure, tolerance_exceeded
 from engine.runtime.forks import collection_of
 
 
@@ -151,6 +151,7 @@ def joined(ended: Sequence[Ended], tolerated: int | None) -> Joined | JoinFailed
     if tolerated is None and failures:
         return JoinFailed(failures[0].result["error"], failures[0].result["cause"])
     if tolerated is not None and len(failures) > tolerated:
-        failure = tolerance_exceeded(tolerated)
+        one_too_many = failures[tolerated].result
+        failure = tolerance_exceeded(Failure(one_too_many["error"], one_too_many["cause"]))
         return JoinFailed(failure.error, failure.cause)
     return Joined([one.result for one in sorted(ended, key=lambda one: one.index)])

@@ -22,7 +22,7 @@ NAMESPACE = uuid.UUID("5e1f0c9a-6a1d-4b52-9a55-0d1e6f7c8b90")
 
 
 def start_child(runtime: Runtime, work: Work) -> hap.Happening:
-    """Starts the child execution of a task step; a second call of the same attempt finds its own."""
+    """Starts the child execution of a task step; the same attempt again finds its own."""
     resource, call = work.call.resource, work.call
     assert isinstance(resource, FlowResource)
     given = child_input(call.input)
@@ -49,7 +49,7 @@ def start_child(runtime: Runtime, work: Work) -> hap.Happening:
 
 
 def start_execution(runtime: Runtime, work: Work) -> hap.Happening:
-    """The action fnf:StartExecution: starts a flow that nobody waits for; answers as the service does."""
+    """The action fnf:StartExecution: starts a flow, and answers as the service does."""
     params: dict[str, Any] = work.call.input if isinstance(work.call.input, dict) else {}
     given = child_input(params.get("Input"))
     if isinstance(given, Failure):

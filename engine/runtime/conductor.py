@@ -13,13 +13,13 @@ from engine.core.graph import Graph
 from engine.core.outcomes import function_not_found
 from engine.fdl.model import TaskStep, WaitStep
 from engine.runtime import forks
+from engine.runtime.claims import Claim, Holder
 from engine.runtime.ending import Ending
 from engine.runtime.pointer import Pointer, execution_id
 from engine.runtime.runner import Runner, Work
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer, Verdict
 from engine.runtime.sending import is_served, standing
-from engine.runtime.store import Claim, Holder
 
 UNSERVED_EVERY_S = 0.5
 """How often a task that no worker has looks for one."""

@@ -9,8 +9,8 @@ from engine.core import scheduler
 from engine.core.events import NewEvent
 from engine.core.frame import Frame, parent_id
 from engine.core.graph import Graph
-from engine.fdl.model import ForeachStep
 from engine.fdl.mappings import resolve_reference
+from engine.fdl.model import ForeachStep
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 

@@ -21,7 +21,7 @@ PLACEHOLDER = "<>${}"
 
 
 def plain_name(name: str) -> str:
-    """A flow's name without the marks of a template's placeholder: `<restoreFlow>` is `restoreFlow`."""
+    """A flow's name without a template placeholder's marks: `<restoreFlow>` is `restoreFlow`."""
     return name.strip(PLACEHOLDER)
 
 
@@ -39,7 +39,7 @@ class FlowRecord:
 
 
 class Definitions:
-    """The deployed flows in Redis. A definition's text never changes: executions are pinned to it."""
+    """The deployed flows in Redis. A definition's text never changes: executions rely on it."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -54,15 +54,20 @@ class Definitions:
         """
         if not NAME.fullmatch(name):
             raise InvalidArgument(
-                f"flow name {name!r}: use 1 to 128 letters, digits, _ and -, not beginning with a digit or -"
+                f"flow name {name!r}: use 1 to 128 letters, digits, '_' and '-', "
+                "beginning with a letter or '_'"
             )
         now = time.time()
-        record = FlowRecord(name, definition, self._keep(name, definition), description, 1, now, now)
+        record = FlowRecord(
+            name, definition, self._keep(name, definition), description, 1, now, now
+        )
         if not self._redis.hsetnx(self._keys.flows, name, _text(record)):
             raise FlowAlreadyExists(f"a flow {name!r} exists already; update_flow changes it")
         return record
 
-    def update(self, name: str, definition: str | None = None, description: str | None = None) -> FlowRecord:
+    def update(
+        self, name: str, definition: str | None = None, description: str | None = None
+    ) -> FlowRecord:
         """Gives a flow a new definition; running executions keep theirs.
 
         Raises:
@@ -76,7 +81,9 @@ class Definitions:
         )
         if definition is not None:
             kept = self._keep(name, definition)
-            record = replace(record, definition=definition, definition_id=kept, version=old.version + 1)
+            record = replace(
+                record, definition=definition, definition_id=kept, version=old.version + 1
+            )
         self._redis.hset(self._keys.flows, name, _text(record))
         return record
 

@@ -9,16 +9,17 @@ from typing import Any
 from engine.core import scheduler
 from engine.core.commands import Finish
 from engine.core.events import NewEvent
-from engine.core.outcomes import child_failure
+from engine.core.outcomes import RUNTIME_ERROR, child_failure
 from engine.core.states import ExecutionStatus
 from engine.errors import EngineError, ExecutionAlreadyCompleted, ExecutionNotExists
+from engine.runtime.claims import Claim, Holder
 from engine.runtime.cutting import cut, open_keys
 from engine.runtime.pointer import Pointer
 from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer, Verdict
 from engine.runtime.sending import again
-from engine.runtime.store import NET_S, Claim, Holder
+from engine.runtime.store import NET_S
 
 MAX_ROUNDS = 100
 """How often the frames of an execution that is being stopped are looked through."""
@@ -48,7 +49,12 @@ class Ending:
         return answer
 
     def stop(
-        self, flow: str, execution: str, status: ExecutionStatus, error: str | None, cause: str | None
+        self,
+        flow: str,
+        execution: str,
+        status: ExecutionStatus,
+        error: str | None,
+        cause: str | None,
     ) -> None:
         """Stops an execution and its sync children; what runs is told, what comes late is refused.
 
@@ -86,12 +92,24 @@ class Ending:
         if self.store.finish(pointer, Holder(), [event], status, end).applied:
             self.tell(identity)
 
+    def fail(self, pointer: Pointer, error: Exception) -> None:
+        """Fails an execution that a defect of the engine keeps from going on. Idempotent."""
+        cause = f"{type(error).__name__}: {error}"
+        try:
+            self.stop(pointer.flow, pointer.execution, ExecutionStatus.FAILED, RUNTIME_ERROR, cause)
+        except (ExecutionNotExists, ExecutionAlreadyCompleted):
+            return
+
     def stop_child(self, child: str, parent: Pointer) -> None:
         """Stops a child execution that nobody waits for any more."""
         flow, _, name = child.partition(":")
         try:
             self.stop(
-                flow, name, ExecutionStatus.STOPPED, "FnF.ParentEnded", f"{parent.execution_id} ended"
+                flow,
+                name,
+                ExecutionStatus.STOPPED,
+                "FnF.ParentEnded",
+                f"{parent.execution_id} ended",
             )
         except (ExecutionNotExists, ExecutionAlreadyCompleted):
             return
@@ -102,7 +120,7 @@ class Ending:
             self.tell(child)
 
     def tell(self, execution_id: str) -> None:
-        """Tells who waits for an execution's end: its parent, or the holder of a token. Idempotent."""
+        """Tells who waits for an execution's end: its parent, or a token's task. Idempotent."""
         record = self.store.record(execution_id)
         if "notify" not in record:
             return
@@ -126,7 +144,9 @@ class Ending:
         self, execution_id: str, record: dict[str, str], notify: dict[str, Any]
     ) -> bool:
         """False: the parent has not begun to wait yet, ask again."""
-        pointer = Pointer(notify["flow"], notify["execution"], notify["step"], 1, notify["frame"], "", "resume")
+        pointer = Pointer(
+            notify["flow"], notify["execution"], notify["step"], 1, notify["frame"], "", "resume"
+        )
         state = self.store.state(pointer.execution_id, notify["frame"])
         if state is None:
             return True
@@ -143,5 +163,3 @@ class Ending:
         except EngineError:
             return True
         return True
-
-

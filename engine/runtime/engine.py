@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 
 from engine.config import Settings, load_settings
 from engine.core.events import Event
@@ -27,8 +31,11 @@ from engine.runtime.store import ExecutionStore
 from engine.runtime.tokens import Tokens
 from engine.runtime.views import Execution
 
+RETRIES = 8
+"""How often a command is repeated when its reply is lost: every script may be repeated."""
+
 WAIT_SLICE_S = 5.0
-"""The longest a blocking read of the history lasts; a time-out or an interrupt is seen in between."""
+"""The longest a blocking read of the history lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +71,7 @@ class Engine:
             self.settings.redis_url.get_secret_value() if self.settings.redis_url else None
         )
         if not url:
-            raise StoreUnavailable(
-                "no Redis: set PENSTOCK_REDIS_URL, or hand a URL to Engine(...)"
-            )
+            raise StoreUnavailable("no Redis: set PENSTOCK_REDIS_URL, or hand a URL to Engine(...)")
         self.runtime = make_runtime(url, self.settings)
 
     # flows
@@ -78,7 +83,11 @@ class Engine:
     def update_flow(
         self, name: str, definition: str | None = None, description: str | None = None
     ) -> FlowRecord:
-        """Deploys a new definition; running executions keep theirs. Raises FlowNotExists, FlowInvalid."""
+        """Deploys a new definition; running executions keep theirs.
+
+        Raises:
+            FlowNotExists; FlowInvalid.
+        """
         return self.runtime.definitions.update(name, definition, description)
 
     def describe_flow(self, name: str) -> FlowRecord:
@@ -155,7 +164,7 @@ class Engine:
             self.follow(flow, name, last, min(left_s, WAIT_SLICE_S))
 
     def follow(self, flow: str, name: str, after: int, timeout_s: float) -> list[Event]:
-        """The next events above `after`, waiting for the first of them. Blocking, at most `timeout_s`."""
+        """The next events above `after`. Blocking: waits for the first, at most `timeout_s`."""
         identity = f"{flow}:{name}"
         key = self.runtime.store.keys.history(identity)
         block = max(1, round(timeout_s * 1000))
@@ -166,13 +175,21 @@ class Engine:
     # reports
 
     def report_task_succeeded(self, token: str, output: dict[str, Any] | None = None) -> None:
-        """Ends the task of a token. Raises InvalidArgument, TaskAlreadyCompleted, TaskInvalidState."""
+        """Ends the task of a token.
+
+        Raises:
+            InvalidArgument; EntityTooLarge; TaskAlreadyCompleted; TaskInvalidState.
+        """
         given = {} if output is None else output
         check_object(self.runtime, given, "output")
         report(self.runtime, token, {"kind": "reported", "output": given})
 
     def report_task_failed(self, token: str, error: str, cause: str = "") -> None:
-        """Fails the task of a token. Raises InvalidArgument, TaskAlreadyCompleted, TaskInvalidState."""
+        """Fails the task of a token.
+
+        Raises:
+            InvalidArgument; TaskAlreadyCompleted; TaskInvalidState.
+        """
         report(self.runtime, token, {"kind": "raised", "error": error, "cause": cause})
 
     # plain Celery
@@ -215,7 +232,16 @@ def connect(url: str) -> Redis:
         StoreUnavailable: the URL cannot be used, or nobody answers there.
     """
     try:
-        redis = Redis.from_url(url, decode_responses=True, health_check_interval=25)
+        redis = Redis.from_url(
+            url,
+            decode_responses=True,
+            health_check_interval=25,
+            socket_connect_timeout=5,
+            socket_timeout=30,
+            socket_keepalive=True,
+            retry=Retry(ExponentialBackoff(cap=1.0, base=0.01), RETRIES),
+            retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        )
         redis.ping()
     except (RedisError, ValueError, OSError) as error:
         raise StoreUnavailable(f"cannot use Redis at {shown(url)}: {error}") from None

@@ -9,15 +9,16 @@ from engine.core import happenings as hap
 from engine.core.commands import Decision, Finish, Fork
 from engine.core.frame import Frame, child_id
 from engine.core.graph import Graph, Node
-from engine.fdl.model import ForeachStep
 from engine.fdl.mappings import resolve_reference
+from engine.fdl.model import ForeachStep
 from engine.runtime.canvas import JOIN, LANE, TAG, Sending
+from engine.runtime.claims import Claim
 from engine.runtime.cutting import cut_below
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer
 from engine.runtime.sending import inline_task
-from engine.runtime.store import Claim, Standing, fresh
+from engine.runtime.standing import Standing, fresh
 
 PAGE = 1000
 """Results read or deleted by one command."""
@@ -62,7 +63,9 @@ def lane_sending(
     parent = claim.holder.request or None
     if served is None:
         queue = runtime.store.settings.queue
-        return Sending(LANE, pointer, queue, TAG, parent, shown=f"lane:{node.step.name}", group=group)
+        return Sending(
+            LANE, pointer, queue, TAG, parent, shown=f"lane:{node.step.name}", group=group
+        )
     return Sending(served.name, pointer, served.queue, TAG, parent, group=group)
 
 
@@ -113,7 +116,7 @@ def outcome(runtime: Runtime, claim: Claim, graph: Graph) -> hap.Happening:
 
 
 def forget(runtime: Runtime, execution_id: str, join: str, total: int) -> None:
-    """Deletes what is left of a join that has been decided on. Idempotent. Cost: O(total), paged."""
+    """Deletes what is left of a join after its decision. Idempotent. Cost: O(total), paged."""
     redis, keys = runtime.store.redis, runtime.store.keys
     names = [join, f"{join}:body", f"{join}:lane", f"{join}:returned"]
     redis.hdel(keys.joins(execution_id), *names)

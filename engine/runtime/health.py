@@ -31,6 +31,11 @@ class RedisHealth:
     skew_s: float
     round_trip_s: float
 
+    @property
+    def version_number(self) -> tuple[int, ...]:
+        """The version, to be compared; () if the server does not tell one."""
+        return tuple(int(part) for part in self.version.split(".") if part.isdigit())
+
 
 def read_health(redis: Redis) -> RedisHealth:
     """Asks the server. Cost: O(1).
@@ -73,6 +78,12 @@ def storage_warnings(redis: Redis) -> tuple[str, ...]:
             " too; set maxmemory-policy noeviction"
         )
     return tuple(found)
+
+
+def waiting_messages(redis: Redis, queue: str) -> int:
+    """Messages in a Celery queue that no worker has taken. Cost: O(1). Raises StoreUnavailable."""
+    with redis_errors():
+        return int(redis.llen(queue))  # type: ignore[arg-type]  # the client is the synchronous one
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """Key names under one prefix. Keys of executions share the shard tag `{p0}`.

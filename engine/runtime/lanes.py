@@ -14,12 +14,13 @@ from engine.core.events import EventType, NewEvent
 from engine.core.frame import Frame
 from engine.core.graph import Graph
 from engine.runtime import forks
+from engine.runtime.claims import Batch, Holder
 from engine.runtime.pointer import Pointer
-from engine.runtime.runtime import Runtime
 from engine.runtime.runner import Runner, Work
+from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer, Verdict
 from engine.runtime.sending import again, inline_task, standing
-from engine.runtime.store import Batch, Holder, Standing
+from engine.runtime.standing import Standing
 
 QUICK_ITEM_S = 0.02
 """Items that take longer than this travel one by one."""
@@ -154,10 +155,8 @@ class BatchRun:
         )
         return self._stand(index, decision.frame, self._rows(decision, events), to)
 
-    def _hand_on(
-        self, index: int, frame: Frame | None, happening: hap.Happening | None
-    ) -> Answer:
-        """Lets a message of its own go on with an item: from its start, or with what its task came to."""
+    def _hand_on(self, index: int, frame: Frame | None, happening: hap.Happening | None) -> Answer:
+        """Lets a message of its own go on with an item: from its start, or with its task's end."""
         rows: list[list[Any]] = []
         if frame is None:
             item = None if self.items is None else self.items[index]

@@ -12,7 +12,7 @@ REFERENCE = "\u0000payload"
 """The only key of a JSON object that stands for a stored value."""
 
 VALUE_LIMIT_BYTES = 4096
-"""A single value above this is stored by itself, so that it is written once however often it travels."""
+"""A single value above this is stored by itself: written once however often it travels."""
 
 PAGE_BYTES = 256 * 1024
 CACHE_BYTES = 64 * 1024 * 1024
@@ -26,7 +26,7 @@ def dumps(value: Any) -> str:
 
 
 class PayloadCache:
-    """Large values of this process, by content: shared by everyone who reads them, so never mutated.
+    """Large values of this process, by content: shared by all who read them, so never mutated.
 
     It also knows the reference of a value that it holds, so that packing the same object again
     costs nothing.
@@ -82,7 +82,7 @@ class Packer:
         self._saved: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def pack(self, execution_id: str, value: dict[str, Any]) -> str:
-        """JSON text of an object in which large values are references; stores what is not stored yet."""
+        """JSON text of an object, large values as references; stores what is not stored yet."""
         parts = [f"{dumps(str(k))}:{self._part(execution_id, v)}" for k, v in value.items()]
         text = "{" + ",".join(parts) + "}"
         if len(text) > self._inline_limit or REFERENCE in value:
@@ -91,10 +91,10 @@ class Packer:
 
     def pack_detail(self, execution_id: str, detail: dict[str, Any]) -> str:
         """JSON text of an object whose values may be inputs and outputs, each packed by itself."""
-        parts = [
-            f"{dumps(key)}:{self.pack(execution_id, v) if isinstance(v, dict) else self._part(execution_id, v)}"
-            for key, v in detail.items()
-        ]
+        parts = []
+        for key, value in detail.items():
+            pack = self.pack if isinstance(value, dict) else self._part
+            parts.append(f"{dumps(key)}:{pack(execution_id, value)}")
         return "{" + ",".join(parts) + "}"
 
     def unpack_detail(self, execution_id: str, text: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Packer:
             self._saved.popitem(last=False)
 
     def unpack(self, execution_id: str, text: str) -> dict[str, Any]:
-        """The object of a packed text. Large values are shared with other readers: do not mutate."""
+        """The object of a packed text. Large values are shared: do not mutate them."""
         value: dict[str, Any] = self.resolve(execution_id, json.loads(text))
         return value
 

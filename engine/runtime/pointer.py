@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Kind = Literal["begin", "task", "unserved", "wait", "join", "resume", "lane"]
-"""What the frame waits for: its first step, a task's turn, a worker that has the task, a wait's end,
-its children, news, items."""
+"""What the frame waits for: its first step, a task's turn, a worker that has the task, a wait's
+end, its children, news, items."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,9 @@ def report(runtime: Runtime, token: str, news: dict[str, Any]) -> None:
         raise TaskAlreadyCompleted(_DONE)
     if state["st"] == "READY":
         raise TaskInvalidState("the task of this token has not begun yet; report again later")
-    waiting = pointer.to("resume", str(state["fence"]), frame.step.path.rpartition("/")[2], ticket.attempt)
+    waiting = pointer.to(
+        "resume", str(state["fence"]), frame.step.path.rpartition("/")[2], ticket.attempt
+    )
     answer = runtime.store.wake(waiting, again(runtime, waiting), ("WAITING", "RUNNING"), news)
     if answer.verdict is not Verdict.APPLIED:
         raise TaskAlreadyCompleted(_DONE)

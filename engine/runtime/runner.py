@@ -14,7 +14,7 @@ from engine.runtime.pointer import Pointer
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A task to be run: what is called, and where it stands. `batch`: the batch it is an item of."""
+    """A task to be run: what is called, and where it stands. `batch`: the one it is in."""
 
     pointer: Pointer
     graph: Graph

@@ -9,6 +9,10 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
+
+STORE_ERRORS = (RedisError,)
+"""What is raised when the store cannot be reached, after the client's own retries."""
 
 JOINING = frozenset({"settle", "fork", "lane", "item", "resend", "batch_lost"})
 """Verbs that touch join counters."""

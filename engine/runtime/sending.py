@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import assert_never
 
@@ -23,14 +24,14 @@ from engine.runtime.canvas import ENGINE_TASKS, RESUME, STEP, UNSERVED, WAIT, Se
 from engine.runtime.fleet import Served
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
-from engine.runtime.store import Standing, fresh, new_id
+from engine.runtime.standing import Standing, fresh, new_id
 
 START_EXECUTION = "fnf:StartExecution"
 """The action that the engine itself answers."""
 
 
 def served_names(resource: Resource) -> tuple[str, ...]:
-    """The names under which workers may have registered a resource's task; () for the engine's own."""
+    """The names a resource's task may be registered under; () for what the engine does itself."""
     match resource:
         case FunctionResource():
             return resource.names
@@ -54,7 +55,7 @@ def standing(
 ) -> Standing:
     """Where a frame stands after a decision that asks for a task, a wait or a report.
 
-    `request` is the Celery id of the message being worked on; `child` the child execution waited for.
+    `request`: the Celery id of the message being worked on; `child`: the execution waited for.
     """
     command, step = decision.command, decision.frame.step
     assert step is not None
@@ -147,16 +148,14 @@ def _task(
     )
 
 
-def _sleep(
-    runtime: Runtime, pointer: Pointer, name: str, command: Sleep, request: str
-) -> Standing:
+def _sleep(runtime: Runtime, pointer: Pointer, name: str, command: Sleep, request: str) -> Standing:
     waiting = fresh(pointer.to("wait", "", name, 1))
     settings = runtime.store.settings
-    if command.duration_s is None:
-        return Standing("WAITING", waiting, until_s=command.until)
-    if command.duration_s > settings.timer_horizon_s:
-        return Standing("WAITING", waiting, delay_s=command.duration_s)
     delay_s = command.duration_s
+    if delay_s is None:
+        delay_s = max(0.0, (command.until or 0.0) - time.time())
+    if delay_s > settings.timer_horizon_s:
+        return Standing("WAITING", waiting, delay_s=command.duration_s, until_s=command.until)
     sending = Sending(WAIT, waiting, settings.queue, new_id(), request or None, delay_s=delay_s)
     envelope = runtime.canvas.envelope(sending)
     return Standing("READY", waiting, envelope, settings.queue, delay_s=delay_s)

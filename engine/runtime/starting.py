@@ -16,7 +16,7 @@ from engine.runtime.payloads import dumps
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Verdict
-from engine.runtime.store import Standing, fresh
+from engine.runtime.standing import Standing, fresh
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -76,7 +76,8 @@ def start(runtime: Runtime, wanted: Start) -> Started:
     answer = runtime.store.start(pointer, frame, standing, record, graph.flow.timeout_s)
     if answer.verdict is Verdict.REPEATED and ExecutionStatus(answer.values[0]).ended:
         raise ExecutionAlreadyExists(
-            f"{flow.name} has an execution {name!r} that has ended ({answer.values[0]}); take another name"
+            f"{flow.name} has an execution {name!r} that has ended ({answer.values[0]}); "
+            "take another name"
         )
     return Started(name, answer.applied)
 
@@ -95,4 +96,6 @@ def check_object(runtime: Runtime, value: Any, what: str) -> None:
         raise InvalidArgument(f"{what} is not JSON: {error}") from None
     limit = runtime.store.settings.payload_limit_bytes
     if size > limit:
-        raise EntityTooLarge(f"{what} has {size} bytes; the limit is {limit} (PENSTOCK_PAYLOAD_LIMIT_BYTES)")
+        raise EntityTooLarge(
+            f"{what} has {size} bytes; the limit is {limit} (PENSTOCK_PAYLOAD_LIMIT_BYTES)"
+        )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from redis import Redis
@@ -14,11 +12,13 @@ from redis import Redis
 from engine.config import Settings
 from engine.core.events import NewEvent
 from engine.core.frame import Frame
+from engine.runtime.claims import Batch, Claim, Holder
 from engine.runtime.documents import pack_frame, unpack_frame
 from engine.runtime.keys import Keys
 from engine.runtime.payloads import Packer
 from engine.runtime.pointer import Pointer
 from engine.runtime.scripts import Answer, Scripts, Verdict
+from engine.runtime.standing import Standing, new_id
 
 EARLY_MS = 250
 """A message that comes early by less waits in its slot; one by more is left to its deadline."""
@@ -27,87 +27,10 @@ NET_S = 5.0
 """When the sweeper looks after something that one process began and has not finished."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who claims: a worker's node name, and the Celery task id of the message it is at."""
-
-    node: str = ""
-    request: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a frame stands after a transition, as the scripts take it (`to`).
-
-    st: READY (its message goes out now, to be claimed after `delay_s`), or WAITING (until it is
-    woken; `on`: by the end of that child execution; by a timer if `delay_s` or `until_s`, seconds since the epoch, is given).
-    """
-
-    st: str
-    pointer: Pointer
-    envelope: str = ""
-    queue: str = ""
-    delay_s: float | None = None
-    until_s: float | None = None
-    timeout_s: float | None = None
-    keeps_timeout: bool = False
-    on: str | None = None
-
-    def order(self) -> dict[str, Any]:
-        """The script's form of it."""
-        to: dict[str, Any] = {"st": self.st, "fence": self.pointer.fence, "kind": self.pointer.kind}
-        if self.envelope:
-            to["envelope"] = self.envelope
-        if self.delay_s:
-            to["delay_ms"] = round(self.delay_s * 1000)
-        if self.until_s is not None:
-            to["until_ms"] = round(self.until_s * 1000)
-        if self.timeout_s is not None:
-            to["timeout_ms"] = round(self.timeout_s * 1000)
-        if self.on:
-            to["on"] = self.on
-        if self.keeps_timeout:
-            to["keeps_timeout"] = True
-        return to
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A frame that is ours until its lease ends, and what it needs to go on.
-
-    `waited_s`: how long it has stood where it was.
-    """
-
-    pointer: Pointer
-    holder: Holder
-    frame: Frame
-    kind: str
-    wake: dict[str, Any] | None
-    next_event_id: int
-    definition: str
-    waited_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Items of a fork that are ours, one after the other, until the lease ends."""
-
-    pointer: Pointer
-    holder: Holder
-    fence: str
-    first: int
-    stop: int
-    losses: int
-    parent: Frame
-    fork_event_id: int
-    next_event_id: int
-    definition: str
-
-
 class ExecutionStore:
     """The verbs on executions. Every method that changes something is one atomic script.
 
-    Each takes a fresh call id unless the caller repeats a call; a repeated call gets its first answer.
+    Each call has an id: when its reply is lost, the repeated call gets the first answer.
     """
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
@@ -137,7 +60,7 @@ class ExecutionStore:
     def events(
         self, execution_id: str, frame_id: str, events: Sequence[NewEvent], cause: int | str = ""
     ) -> list[list[Any]]:
-        """Events as the scripts take them; `cause`: of the first one, "" for the event before it."""
+        """Events as the scripts take them; `cause`: the first one's, "" for the event before."""
         rows = []
         for event in events:
             detail = self.packer.pack_detail(execution_id, event.detail)
@@ -155,7 +78,7 @@ class ExecutionStore:
         record: dict[str, str],
         timeout_s: float | None,
     ) -> Answer:
-        """Begins an execution. Atomic, idempotent by name: REPEATED with the status of who has it."""
+        """Begins an execution. Atomic, idempotent by name: REPEATED with its owner's status."""
         identity = pointer.execution_id
         order = self._order(identity) | {
             "record": record,
@@ -221,7 +144,7 @@ class ExecutionStore:
         ended: dict[str, Any],
         exact: int | None = None,
     ) -> Answer:
-        """Says that a claimed child frame has ended (`ended`: `ended_child`). Atomic, idempotent."""
+        """Says that a claimed child frame has ended. Atomic, idempotent."""
         order = self._claimed(claim, None, events, exact) | {"to": ended}
         return self.scripts.call("settle", self._keys(claim), order)
 
@@ -300,7 +223,7 @@ class ExecutionStore:
     def lose(
         self, pointer: Pointer, standing: Standing, wake: dict[str, Any] | None, kept: str | None
     ) -> Answer:
-        """Takes a running frame from a lost worker; `kept`: the news it had, still to be decided on."""
+        """Takes a running frame from a lost worker; `kept`: news it had not decided on yet."""
         identity = pointer.execution_id
         order = self._order(identity) | {
             "frame": pointer.frame,
@@ -322,7 +245,7 @@ class ExecutionStore:
         end: dict[str, str],
         exact: int | None = None,
     ) -> Answer:
-        """Ends an execution; without a fence in the pointer: one that is being stopped. Atomic, idempotent."""
+        """Ends an execution; no fence in the pointer: one being stopped. Atomic, idempotent."""
         identity = pointer.execution_id
         order = self._order(identity) | {
             "fence": pointer.fence,
@@ -338,14 +261,14 @@ class ExecutionStore:
         return self.scripts.call("finish", self.keys.execution(identity, node=holder.node), order)
 
     def verb(self, verb: str, execution_id: str, queue: str = "", **order: Any) -> Answer:
-        """A verb that needs no more than its order: ending, abort, resend, batch_lost. Atomic, idempotent."""
+        """A verb that needs no more than its order: ending, abort, resend, batch_lost."""
         keys = self.keys.execution(execution_id, queue)
         return self.scripts.call(verb, keys, self._order(execution_id) | order)
 
     # reading
 
     def state(self, execution_id: str, frame_id: str) -> dict[str, Any] | None:
-        """Where a frame or batch stands: {st, fence, kind, ...}; None: it is not open. Cost: O(1)."""
+        """Where a frame or batch stands: {st, fence, kind, ...}; None: it is not open."""
         text = self.redis.hget(self.keys.states(execution_id), frame_id)
         return json.loads(str(text)) if text else None
 
@@ -372,7 +295,12 @@ class ExecutionStore:
 
     def _order(self, execution_id: str) -> dict[str, Any]:
         grace = round(self.settings.dispatch_grace_s * 1000)
-        return {"id": execution_id, "call": new_id(), "grace_ms": grace}
+        return {
+            "id": execution_id,
+            "call": new_id(),
+            "grace_ms": grace,
+            "max_eta": self.settings.max_eta_messages,
+        }
 
     def _claimed(
         self, claim: Claim, frame: Frame | None, events: Sequence[NewEvent], exact: int | None
@@ -392,13 +320,3 @@ class ExecutionStore:
 
     def _keys(self, claim: Claim, queue: str = "") -> list[str]:
         return self.keys.execution(claim.pointer.execution_id, queue, claim.holder.node)
-
-
-def new_id() -> str:
-    """A fresh name for a call, a fence or a message: unguessable and unique."""
-    return uuid.uuid4().hex
-
-
-def fresh(pointer: Pointer, **changes: Any) -> Pointer:
-    """The pointer with a fresh fence."""
-    return replace(pointer, fence=new_id()[:16], **changes)

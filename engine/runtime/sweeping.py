@@ -12,11 +12,14 @@ from engine.runtime.fleet import ANNOUNCE_TTL_S
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Verdict
-from engine.runtime.sending import again, task_message
-from engine.runtime.store import Standing, fresh, new_id
+from engine.runtime.sending import again, served_names, task_message
+from engine.runtime.standing import Standing, fresh, new_id
 
 LIMIT = 100
 """Entries that one look at a timer set takes."""
+
+ROUNDS = 20
+"""Looks in one sweep, while there is a full page of something."""
 
 HOLD_S = 5.0
 """How long other sweepers leave a taken entry alone."""
@@ -33,7 +36,16 @@ class Sweeper:
         self.ending = Ending(runtime)
 
     def sweep(self) -> int:
-        """Takes care of what is due; how many entries that was. Cost: O(LIMIT)."""
+        """Takes care of what is due; how many entries that was. Cost: O(ROUNDS · LIMIT)."""
+        total = 0
+        for _ in range(ROUNDS):
+            found = self._round()
+            total += found
+            if found < LIMIT:
+                break
+        return total
+
+    def _round(self) -> int:
         keys = self.store.keys
         timers = self._due(keys.timers)
         leases = self._due(keys.lease)
@@ -115,15 +127,26 @@ class Sweeper:
         pointer = Pointer(flow, name, "", 1, frame, fence, "resume")
         state = self.store.state(identity, frame)
         if state is not None and state["st"] == "RUNNING" and state["fence"] == fence:
-            news = {"kind": "lost"} if state["kind"] == "task" else None
+            news = {"kind": "lost"} if self._is_task(pointer, state) else None
             standing = (
-                again(self.runtime, pointer) if news else self._standing(pointer, state)
+                again(self.runtime, pointer)
+                if news
+                else self._standing(pointer, state | {"kind": repeated(str(state["kind"]))})
             )
             if standing is not None:
                 answer = self.store.lose(pointer, standing, news, state.get("wake"))
                 if answer.verdict is not Verdict.ENDING:
                     return
         self.store.redis.zrem(self.store.keys.lease, entry)
+
+    def _is_task(self, pointer: Pointer, state: dict[str, object]) -> bool:
+        """True for a task of somebody's; what the engine does itself it may simply do again."""
+        frame = self.store.frame(pointer.execution_id, pointer.frame)
+        if state["kind"] != "task" or frame is None or frame.step is None:
+            return False
+        definition = self.store.record(pointer.execution_id)["definition"]
+        resource = self.runtime.definitions.graph(definition).node(frame.step.path).resource
+        return resource is not None and served_names(resource) != ()
 
     def _resend(self, entry: str) -> None:
         """A message was not claimed in time: it may be lost."""
@@ -165,6 +188,11 @@ class Sweeper:
         sending = Sending(name, at, queue, new_id(), shown=shown)
         envelope = self.runtime.canvas.envelope(sending)
         return Standing("READY", at, envelope, queue, timeout_s=limit)
+
+
+def repeated(kind: str) -> str:
+    """As what a claim is repeated: a task that has its TaskStarted does not get another."""
+    return "resume" if kind == "task" else kind
 
 
 def renew(runtime: Runtime, node: str, requests: list[str]) -> int:

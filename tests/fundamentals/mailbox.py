@@ -17,9 +17,9 @@ class Mailbox:
 
     def __init__(self, redis_url: str, kind: str, name: str) -> None:
         self._connection = Connection(redis_url)
-        exchange = Exchange(name, type="fanout") if kind == "topic" else Exchange("")
-        queue = f"{name}-mailbox" if kind == "topic" else name
-        self._place = Queue(queue, exchange, routing_key=queue)
+        self._place = Queue(name, Exchange(""), routing_key=name)
+        if kind == "topic":
+            self._place = Queue(f"{name}-mailbox", Exchange(name, type="fanout"))
         self._texts: list[str] = []
 
     def __enter__(self) -> Mailbox:

@@ -33,7 +33,7 @@ class Bench:
 
 
 def run_on(bench: Bench, pair: Pair) -> Execution:
-    """Runs a pair to its end; does and checks what it says of reports, stops, messages and so on."""
+    """Runs a pair to its end; does and checks what it says of reports, stops and messages."""
     wanted = pair.expect.messages
     if wanted is None:
         return _run(bench, pair)
@@ -52,9 +52,12 @@ def history_of(bench: Bench, execution: Execution) -> list[Event]:
 
 def children_end_as_expected(bench: Bench, pair: Pair) -> None:
     """Waits until each child that the pair names has the status it says."""
-    for place, status in pair.expect.children.items():
-        flow, _, name = place.partition("/")
-        wait_until(lambda: bench.engine.describe_execution(flow, name).status == status)  # noqa: B023 - called in this turn
+    places = [place.split("/") for place in pair.expect.children]
+
+    def statuses() -> list[str]:
+        return [bench.engine.describe_execution(flow, name).status for flow, name in places]
+
+    wait_until(lambda: statuses() == list(pair.expect.children.values()))
 
 
 def _run(bench: Bench, pair: Pair) -> Execution:

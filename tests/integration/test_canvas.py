@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +84,9 @@ def _applied(canvas: Signature) -> Applied:
 
 
 def _deployed(engine: Engine, name: str, steps: str) -> str:
-    engine.create_flow(name, f"version: v1\ntype: flow\nsteps:\n{steps}")
-    return name
+    unique = f"{name}_{uuid.uuid4().hex[:8]}"
+    engine.create_flow(unique, f"version: v1\ntype: flow\nsteps:\n{steps}")
+    return unique
 
 
 @pytest.mark.parametrize("pair", CANVASABLE, ids=lambda pair: pair.name)
@@ -191,7 +193,7 @@ def test_a_fork_is_a_chord_of_as_many_lanes_as_its_concurrency(engine: Engine) -
     ],
 )
 def test_what_a_canvas_could_not_keep_is_refused(engine: Engine, steps: str, why: str) -> None:
-    flow = _deployed(engine, f"refused_{abs(hash(steps))}", steps)
+    flow = _deployed(engine, "refused", steps)
     with pytest.raises(NotCanvasable, match=why) as refused:
         engine.to_canvas(flow, {"many": list(range(6000))})
     assert refused.value.step == "culprit"

@@ -33,6 +33,12 @@ local function stand(frame, to, last)
   local state = {st = to.st, fence = to.fence, last = last, call = order.call, kind = to.kind,
                  to = to.timeout_ms, wake = to.wake, on = to.on,
                  since = to.since or now}
+  -- Workers hold delayed messages in their memory: beyond a number of them the timer set waits instead.
+  if to.delay_ms and to.st == 'READY' then
+    local held = redis.call('ZCOUNT', KEYS[8], now + order.grace_ms + 50, '+inf')
+    if held >= order.max_eta then to.st = 'WAITING' end
+  end
+  state.st = to.st
   if to.st == 'READY' then
     state.due = now + (to.delay_ms or 0)
     redis.call('ZADD', KEYS[8], state.due + order.grace_ms, member(frame, to.fence))

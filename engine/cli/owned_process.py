@@ -1,4 +1,4 @@
-"""A worker process: started and ended by the command that needs it."""
+"""An owned process: started and ended by the command that needs it."""
 
 from __future__ import annotations
 
@@ -6,37 +6,39 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
-from engine.cli.worker import worker_command
 from engine.errors import EngineError, InvalidArgument
 
 READY_S = 60.0
 WARM_S = 10.0
 COLD_S = 3.0
 
-_READY = "ready"
 _LOG_HEAD = re.compile(r"^\[[^\]]*: [A-Z]+/[^\]]*\] ")
 
 
-class WorkerProcess:
-    """One worker; it ends when this object is closed or its process is gone, however it ended.
+class OwnedProcess:
+    """A worker or the like; it ends when this object is closed, and should end when its stdin does.
 
-    `say` gets each line that the worker writes. Blocking: `__enter__` until the worker is ready,
-    `__exit__` until it has ended.
+    Its stdin closes when our process is gone, however that ended. `name` is what errors call it;
+    `is_ready` knows the line of its stderr that says so; `say` gets each line after that.
+    Blocking: `__enter__` until it is ready, `__exit__` until it has ended.
     """
 
     def __init__(
         self,
-        options: Sequence[str],
+        name: str,
+        command: Sequence[str],
         environment: Mapping[str, str],
+        is_ready: Callable[[str], bool],
         say: Callable[[str], None],
     ) -> None:
-        self._options = list(options)
+        self.name = name
+        self._command = list(command)
         self._environment = {**os.environ, **environment}
+        self._is_ready = is_ready
         self._say = say
         self._ready = threading.Event()
         self._last = ""
@@ -54,16 +56,15 @@ class WorkerProcess:
         """False before its start and after its end."""
         return self._process is not None and self._process.poll() is None
 
-    def __enter__(self) -> WorkerProcess:
+    def __enter__(self) -> OwnedProcess:
         """Starts it.
 
         Raises:
-            InvalidArgument: its tasks cannot be loaded. EngineError: it did not get ready.
+            InvalidArgument: it refused its options. EngineError: it did not get ready.
         """
-        # Its stdin is its lifeline: it closes with this process, also when that is killed. A
-        # group of its own: Ctrl-C in a terminal is this process's to pass on, in its order.
+        # A group of its own: Ctrl-C in a terminal is for us to pass on, in our order.
         self._process = subprocess.Popen(
-            worker_command(["--while-stdin", "--log-level", "warning", *self._options]),
+            self._command,
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace", env=self._environment, start_new_session=True,
         )  # fmt: skip
@@ -85,7 +86,7 @@ class WorkerProcess:
         self.stop()
 
     def stop(self) -> None:
-        """Ends it: running tasks may end first, for `WARM_S`. Idempotent."""
+        """Ends it: what it is at may end first, for `WARM_S`. Idempotent."""
         if self._process is None:
             return
         try:
@@ -109,20 +110,20 @@ class WorkerProcess:
     def _wait_until_ready(self) -> None:
         assert self._process is not None and self._reader is not None
         if not self._ready.wait(READY_S):
-            raise EngineError(f"the worker was not ready within {READY_S:g} s: {self._last}")
+            raise EngineError(f"the {self.name} was not ready within {READY_S:g} s: {self._last}")
         if self._process.poll() is None:
             return
         self._reader.join()
         said = self._last.removeprefix("penstock: ") or f"exit code {self._process.returncode}"
         if self._process.returncode == 2:
             raise InvalidArgument(said)
-        raise EngineError(f"the worker did not start: {said}")
+        raise EngineError(f"the {self.name} did not start: {said}")
 
     def _read(self) -> None:
         assert self._process is not None and self._process.stderr is not None
         for line in self._process.stderr:
             text = _LOG_HEAD.sub("", line.rstrip())
-            if text == _READY and not self._ready.is_set():
+            if not self._ready.is_set() and self._is_ready(text):
                 self._ready.set()
                 continue
             if not text:
@@ -141,12 +142,3 @@ class WorkerProcess:
                 self._process.wait(within_s)
             except subprocess.TimeoutExpired:
                 return
-
-
-def say_nothing(line: str) -> None:
-    """For workers whose lines nobody wants."""
-
-
-def say_to_stderr(line: str) -> None:
-    """Writes a worker's line to stderr, marked as such."""
-    print(f"worker: {line}", file=sys.stderr, flush=True)
