@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from celery import platforms
+from celery.exceptions import SecurityWarning
 
 from engine.config import Settings, load_settings
 from engine.errors import EngineError, InvalidArgument, StoreUnavailable
@@ -81,7 +81,7 @@ def worker(
 ) -> None:
     """Run the steps of flows. Writes `ready` to stderr once it does; Ctrl-C ends it in order."""
     if while_stdin:
-        warnings.filterwarnings("ignore", category=platforms.SecurityWarning)
+        warnings.filterwarnings("ignore", category=SecurityWarning)
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     settings = load_settings()
     url = _redis_of(settings)

@@ -45,13 +45,13 @@ class Benches:
     """A bench per process and thread, made at first use."""
 
     def __init__(self, app: Celery, url: str, settings: Settings) -> None:
-        self._make = lambda: Bench(app, url, settings)
+        self._app, self._url, self._settings = app, url, settings
         self._local = threading.local()
 
     def here(self) -> Bench:
         """The bench of the calling thread."""
         if getattr(self._local, "pid", None) != os.getpid():
-            self._local.bench = self._make()
+            self._local.bench = Bench(self._app, self._url, self._settings)
             self._local.pid = os.getpid()
         bench: Bench = self._local.bench
         return bench
@@ -59,11 +59,11 @@ class Benches:
 
 def make_worker_app(url: str, settings: Settings) -> Celery:
     """The app with all tasks that are registered now, and the engine's own."""
-    app = make_app(url, settings.queue)
+    app = make_app(url, settings.queue, settings.visibility_timeout_s)
     app.conf.worker_consumer = "workers.consumer:StepConsumer"
     benches = Benches(app, url, settings)
 
-    def step(task: Task, *state: Any, **pointer: Any) -> Any:
+    def step(task: Task[Any, Any], *state: Any, **pointer: Any) -> Any:
         """Takes an execution one step further; with a state handed in, as a plain Celery task."""
         at = Pointer(**pointer)
         bench = benches.here()
@@ -112,8 +112,8 @@ def _add_reports(app: Celery, benches: Benches) -> None:
             error, cause = type(request[1]).__name__, str(request[1])
         _report(benches, token, {"kind": "raised", "error": error, "cause": cause})
 
-    app.task(succeeded, name=REPORT)
-    app.task(failed, name=REPORT_FAILED)
+    app.task(name=REPORT)(succeeded)
+    app.task(name=REPORT_FAILED)(failed)
 
 
 def _report(benches: Benches, token: str, news: dict[str, Any]) -> None:

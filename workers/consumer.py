@@ -10,7 +10,7 @@ PUT_BACK_AFTER_S = 0.5
 """So long a message of an unknown task is held: a queue with no other worker is not a busy loop."""
 
 
-class StepConsumer(Consumer):  # type: ignore[misc]  # celery has no types
+class StepConsumer(Consumer):
     """Celery's consumer rejects unknown tasks for good; this one puts them back."""
 
     def on_unknown_task(self, body: Any, message: Any, exc: BaseException) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import ItemsView, Iterator, ValuesView
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _collections_abc import dict_items, dict_values
 
 
 class TaskInput(dict[str, Any]):
@@ -49,12 +52,12 @@ class TaskInput(dict[str, Any]):
             self[key] = default
         return self[key]
 
-    def items(self) -> ItemsView[str, Any]:
+    def items(self) -> dict_items[str, Any]:
         """As a dict's; copies everything."""
         self._own_all()
         return super().items()
 
-    def values(self) -> ValuesView[Any]:
+    def values(self) -> dict_values[str, Any]:
         """As a dict's; copies everything."""
         self._own_all()
         return super().values()

@@ -14,6 +14,9 @@ from engine.runtime.sweeping import Sweeper, renew
 
 log = logging.getLogger("penstock.worker")
 
+TRIM_EVERY = 60
+"""Sweeps between two looks at the index of executions."""
+
 _keeper: Keeper | None = None
 
 
@@ -49,6 +52,8 @@ class Keeper:
                 if beats % 4 == 0:
                     self.runtime.fleet.announce(self.info)
                 self.sweeper.sweep()
+                if beats % TRIM_EVERY == 0:
+                    self.sweeper.trim()
             except STORE_ERRORS as error:
                 log.warning("redis is away: %s", error)
             beats += 1

@@ -75,7 +75,7 @@ def _attach_keeper(app: Celery, url: str, settings: Settings, info: WorkerInfo) 
         keepers[0].start()
 
     def ready(**_: object) -> None:
-        print("ready", file=sys.stderr, flush=True)
+        print("ready", file=sys.__stderr__, flush=True)  # Celery has put its logger in our place
 
     def end(**_: object) -> None:
         for keeper in keepers:

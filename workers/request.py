@@ -10,7 +10,7 @@ from celery.worker.request import Request
 from workers import keeper
 
 
-class StepRequest(Request):  # type: ignore[misc]  # celery has no types
+class StepRequest(Request):
     """A request that hands its step on at once when its process died."""
 
     def on_failure(

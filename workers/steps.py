@@ -137,12 +137,7 @@ class StepRunner:
         token = self.runtime.tokens.make(work.pointer.flow, work.pointer.execution, work.frame)
         queue = self.runtime.store.settings.queue
         options = {"queue": queue, "ignore_result": True}
-        ends = {
-            "link": self.app.signature(REPORT, kwargs={"token": token}, options=options),
-            "link_error": self.app.signature(
-                REPORT_FAILED, kwargs={"token": token}, options=options
-            ),
-        }
+        told = {"kwargs": {"token": token}, "options": options}
         given = work.call.input if isinstance(work.call.input, dict) else {}
         kwargs = {key: value for key, value in given.items() if key not in ("args", "queue")}
         task_id = f"{work.pointer.execution_id}/{work.frame.id}-{uuid.uuid4().hex[:8]}"
@@ -154,6 +149,7 @@ class StepRunner:
             queue=given.get("queue") or "celery",
             root_id=work.pointer.execution_id,
             ignore_result=False,
-            **ends,
+            link=self.app.signature(REPORT, **told),
+            link_error=self.app.signature(REPORT_FAILED, **told),
         )
         return hap.Submitted({"taskId": task_id}, "callback")

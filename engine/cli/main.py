@@ -15,6 +15,7 @@ from engine.errors import EngineError
 COMMANDS: Mapping[str, str] = {
     "run": "engine.cli.run",
     "validate": "engine.cli.validate",
+    "explain": "engine.cli.explain",
     "simulate": "engine.cli.simulate",
     "schema": "engine.cli.schema",
     "flow": "engine.cli.flows",

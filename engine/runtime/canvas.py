@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from celery import Celery, chain, group
 from celery import Signature as Signature
@@ -16,18 +16,30 @@ from kombu.serialization import dumps as kombu_dumps
 
 from engine.runtime.pointer import Pointer
 
+POLICY_HEADER = "penstock_retry"
+"""The header in which the message of a retry tells the policies that led to it."""
+
 TAG = "@TAG@"
 """Stands in a stored message for the id that the script gives to each copy it sends."""
 
-HEADERS_OF = {
+Form = Literal["flow", "task", "wait", "retry", "lane", "join", "resume", "due"]
+
+HEADERS_OF: Mapping[Form, tuple[str, ...]] = {
     "flow": ("root_id",),
     "task": ("root_id", "parent_id"),
     "wait": ("root_id", "parent_id", "eta"),
-    "retry": ("root_id", "parent_id", "eta", "retries"),
+    "retry": ("root_id", "parent_id", "eta", "retries", "penstock_retry"),
     "lane": ("root_id", "parent_id", "group"),
     "join": ("root_id", "parent_id", "group"),
+    "resume": ("root_id",),
+    "due": ("root_id",),
 }
-"""Which Celery headers each form sets beside the task's own (docs/operations.md, "Messages")."""
+"""Which Celery headers each form sets beside those that every task has (docs/operations.md,
+"Messages"). `due` is the message that the sweeper sends for a timer, and again for a lost one: no
+other message has led to it, and what it was delayed for is over. `shadow` comes with it where the
+task is one of the engine's own that stands for something else. Never set are `group_index`, since
+lanes are alike and take their items when they are claimed, and `chord` and `chain`, since the
+script that settles a step sends what follows it."""
 
 BEGIN = "penstock.flow"
 WAIT = "penstock.wait"
@@ -52,7 +64,8 @@ class Sending:
     """A message to be sent: a pointer and how Celery is to see it.
 
     `name`: the Celery task; `shown`: what Flower shows instead of it (None: the name). `delay_s`:
-    an ETA. `retries`: as Celery counts them. `group`: id of the group it is a part of.
+    an ETA. `retries`: as Celery counts them; `policies`: ours, of a task that is run again, and how
+    often each was used. `group`: id of the group it is a part of.
     """
 
     name: str
@@ -63,6 +76,7 @@ class Sending:
     shown: str | None = None
     delay_s: float = 0.0
     retries: int = 0
+    policies: tuple[Mapping[str, Any], ...] = ()
     group: str | None = None
     timeout_s: float | None = None
 
@@ -155,15 +169,17 @@ class Canvas:
             ignore_result=True,
             **options,
         )
+        headers = dict(message.headers)
+        if sending.policies:
+            headers[POLICY_HEADER] = sending.policies
         content_type, encoding, body = kombu_dumps(message.body, "json")
         properties = dict(message.properties)
-        properties.pop("reply_to", None)
         return json.dumps(
             {
                 "body": base64.b64encode(body.encode()).decode(),
                 "content-encoding": encoding,
                 "content-type": content_type,
-                "headers": message.headers,
+                "headers": headers,
                 "properties": properties
                 | {
                     "delivery_mode": 2,
@@ -176,9 +192,9 @@ class Canvas:
         )
 
 
-def make_app(broker_url: str, queue: str, name: str = "penstock") -> Celery:
+def make_app(broker_url: str, queue: str, visibility_timeout_s: float = 3600.0) -> Celery:
     """A Celery app with the settings that the engine relies on (docs/operations.md, "Celery")."""
-    app = Celery(name, broker=broker_url, backend=broker_url, set_as_current=False)
+    app = Celery("penstock", broker=broker_url, backend=broker_url, set_as_current=False)
     app.conf.update(
         result_expires=RESULTS_S,
         task_default_queue=queue,
@@ -195,7 +211,7 @@ def make_app(broker_url: str, queue: str, name: str = "penstock") -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
-            "visibility_timeout": 3600,
+            "visibility_timeout": visibility_timeout_s,
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,

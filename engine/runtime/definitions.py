@@ -7,6 +7,7 @@ import json
 import re
 import time
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from redis import Redis
 
@@ -97,7 +98,8 @@ class Definitions:
 
     def names(self) -> list[str]:
         """Names of all flows, sorted."""
-        return sorted(str(name) for name in self._redis.hkeys(self._keys.flows))
+        names: Any = self._redis.hkeys(self._keys.flows)
+        return sorted(str(name) for name in names)
 
     def delete(self, name: str) -> None:
         """Takes a flow away; its running executions end as they would. Raises FlowNotExists."""

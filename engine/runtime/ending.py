@@ -122,14 +122,16 @@ class Ending:
     def tell(self, execution_id: str) -> None:
         """Tells who waits for an execution's end: its parent, or a token's task. Idempotent."""
         record = self.store.record(execution_id)
-        if "notify" not in record:
-            return
-        notify = json.loads(record["notify"])
-        if not notify.get("waits", True):
-            return
-        told = self._tell_parent if "frame" in notify else self._report
-        if told(execution_id, record, notify):
+        notify = json.loads(record.get("notify", "{}"))
+        if self._told(execution_id, record, notify):
             self.store.redis.zrem(self.store.keys.timers, f"notify|{execution_id}||")
+
+    def _told(self, execution_id: str, record: dict[str, str], notify: dict[str, Any]) -> bool:
+        if "token" in notify:
+            return self._report(execution_id, record, notify)
+        if notify.get("waits"):
+            return self._tell_parent(execution_id, record, notify)
+        return True
 
     def news(self, execution_id: str, record: dict[str, str]) -> dict[str, Any]:
         """An execution's end as news for the task that waits for it."""
@@ -151,7 +153,7 @@ class Ending:
         if state is None:
             return True
         if state.get("on") != execution_id or state["st"] != "WAITING":
-            return state["st"] != "RUNNING"
+            return bool(state["st"] != "RUNNING")
         waiting = pointer.to("resume", str(state["fence"]), notify["step"], 1)
         to = again(self.runtime, waiting)
         self.store.wake(waiting, to, ("WAITING",), self.news(execution_id, record))

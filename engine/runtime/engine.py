@@ -62,7 +62,11 @@ class Run:
 class Engine:
     """Flows and executions on one Redis. Safe to share between threads.
 
-    Without a URL: `PENSTOCK_REDIS_URL`. The connection is made at the first call.
+    Without a URL: `PENSTOCK_REDIS_URL`.
+
+    Raises:
+        StoreUnavailable: there is no URL, or nobody answers there. InvalidArgument: a setting
+            cannot be used.
     """
 
     def __init__(self, redis_url: str | None = None, settings: Settings | None = None) -> None:
@@ -209,7 +213,7 @@ class Engine:
 
 
 def make_runtime(url: str, settings: Settings) -> Runtime:
-    """The runtime of one process. The connection is made at the first call.
+    """The runtime of one process.
 
     Raises:
         StoreUnavailable: Redis cannot be reached.
@@ -218,7 +222,7 @@ def make_runtime(url: str, settings: Settings) -> Runtime:
     store = ExecutionStore(redis, settings)
     return Runtime(
         store=store,
-        canvas=Canvas(make_app(url, settings.queue)),
+        canvas=Canvas(make_app(url, settings.queue, settings.visibility_timeout_s)),
         definitions=Definitions(redis, store.keys),
         fleet=Fleet(redis, store.keys),
         tokens=Tokens(_secret(redis, store.keys, settings)),

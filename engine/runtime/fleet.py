@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 
@@ -61,11 +62,13 @@ class Fleet:
     def workers(self, fresh: bool = False) -> tuple[WorkerInfo, ...]:
         """The live workers. Cost: O(workers), at most once per CACHE_S unless `fresh`."""
         if fresh or time.monotonic() - self._read_at > CACHE_S:
-            nodes = [str(node) for node in self._redis.zrange(self._keys.workers, 0, -1)]
-            texts = self._redis.mget([self._keys.worker(node) for node in nodes]) if nodes else []
+            members: Any = self._redis.zrange(self._keys.workers, 0, -1)
+            nodes = [str(node) for node in members]
+            keys = [self._keys.worker(node) for node in nodes]
+            texts: Any = self._redis.mget(keys) if keys else []
             self._workers = tuple(
                 WorkerInfo(node, **json.loads(str(text)))
-                for node, text in zip(nodes, texts, strict=True)  # type: ignore[arg-type]
+                for node, text in zip(nodes, texts, strict=True)
                 if text
             )
             self._read_at = time.monotonic()

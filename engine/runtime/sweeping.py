@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from engine.core.states import ExecutionStatus
 from engine.errors import ExecutionAlreadyCompleted, ExecutionNotExists
@@ -57,6 +58,15 @@ class Sweeper:
         for entry in sent:
             self._resend(entry)
         return len(timers) + len(leases) + len(sent)
+
+    def trim(self) -> None:
+        """Forgets the oldest entries of the index whose executions' retention is over."""
+        redis, keys = self.store.redis, self.store.keys
+        oldest: Any = redis.zrange(keys.executions, 0, LIMIT - 1)
+        for identity in oldest:
+            if not redis.exists(keys.record(identity)):
+                redis.zrem(keys.executions, identity)
+                redis.zrem(keys.executions_of(identity.partition(":")[0]), identity)
 
     def lost(self, node: str, request: str) -> None:
         """Hands on what a process of a worker was at when it died. Idempotent."""

@@ -1,0 +1,254 @@
+"""An explanation: what a flow becomes in Celery and Redis, worked out from its graph alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, assert_never
+
+from engine.core.graph import Graph, Node
+from engine.core.policies import delay_before
+from engine.fdl.model import (
+    ChoiceStep,
+    FailStep,
+    ForeachStep,
+    ParallelStep,
+    PassStep,
+    RetryPolicy,
+    SucceedStep,
+    TaskStep,
+    WaitStep,
+)
+from engine.fdl.resources import FlowResource
+from engine.runtime.canvas import BEGIN, HEADERS_OF, JOIN, LANE, RESUME, STEP, WAIT, Form
+from engine.runtime.fleet import Served
+from engine.runtime.keys import Keys
+from engine.runtime.pointer import execution_id
+from engine.runtime.sending import served_names
+
+Primitive = Literal["link", "group", "decided"]
+"""A link of its chain; a group of lanes with a join as the body of its chord; or nothing: a step
+that is decided on where the step before it ends."""
+
+DELAYS_SHOWN = 20
+"""The most delays of a retry policy that are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageForm:
+    """One kind of message that a step is sent as.
+
+    `task` is its Celery name, `shown` what Flower shows instead (None: the name). `headers`: those
+    it sets beside what every task has. `delay_s`: what its ETA is from now; None: it has none, or
+    it is not known before the flow runs.
+    """
+
+    form: Form
+    task: str
+    queue: str
+    headers: tuple[str, ...]
+    shown: str | None = None
+    delay_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryForm:
+    """A retry policy: the delays before its retries, in seconds (the first DELAYS_SHOWN)."""
+
+    errors: tuple[str, ...]
+    max_attempts: int
+    delays_s: tuple[float, ...]
+    jitter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepForm:
+    """What a step becomes. `series` has the steps inside it, by their series' path.
+
+    `lanes`: the most lanes of a fork at once (None: no fork, or as many as there are slots).
+    """
+
+    path: str
+    name: str
+    type: str
+    primitive: Primitive
+    messages: tuple[MessageForm, ...] = ()
+    retry: tuple[RetryForm, ...] = ()
+    timeout_s: float | None = None
+    lanes: int | None = None
+    series: Mapping[str, tuple[StepForm, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a flow becomes: its first message, its steps, and the Redis keys of an execution."""
+
+    flow: str
+    start: MessageForm
+    steps: tuple[StepForm, ...]
+    keys: Mapping[str, str]
+    shared_keys: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What an explanation takes for granted: settings, and the tasks that workers serve.
+
+    A task that is not in `tasks` is taken to be served under its first name, on `queue`.
+    """
+
+    queue: str = "penstock"
+    key_prefix: str = "penstock"
+    timer_horizon_s: float = 60.0
+    tasks: Mapping[str, Served] = field(default_factory=dict)
+
+
+def explain(graph: Graph, flow: str, given: Assumptions) -> Explanation:
+    """What a flow becomes under the name `flow`."""
+    explainer = Explainer(graph, given)
+    keys = Keys(given.key_prefix, given.queue)
+    identity = execution_id(flow, "EXECUTION")
+    names = ("record", "frames", "states", "joins", "results", "history", "payloads")
+    own = dict(zip(names, keys.execution(identity), strict=False))
+    shared = {
+        "dispatch": keys.dispatch,
+        "lease": keys.lease,
+        "timers": keys.timers,
+        "executions": keys.executions,
+        "executions_of_flow": keys.executions_of(flow),
+        "queue": given.queue,
+    }
+    start = explainer.message("flow", BEGIN, f"flow:{flow}")
+    return Explanation(flow, start, explainer.series(""), own, shared)
+
+
+class Explainer:
+    """Explains the steps of one graph."""
+
+    def __init__(self, graph: Graph, given: Assumptions) -> None:
+        self.graph = graph
+        self.given = given
+
+    def series(self, path: str) -> tuple[StepForm, ...]:
+        """The steps of a series, in the order of the text."""
+        return tuple(self._step(n) for n in self.graph.nodes.values() if n.series == path)
+
+    def message(
+        self,
+        form: Form,
+        task: str,
+        shown: str | None = None,
+        queue: str | None = None,
+        delay_s: float | None = None,
+    ) -> MessageForm:
+        """A message form; `queue` None: the engine's own."""
+        headers = HEADERS_OF[form] + (("shadow",) if shown else ())
+        return MessageForm(form, task, queue or self.given.queue, headers, shown, delay_s)
+
+    def _step(self, node: Node) -> StepForm:
+        step = node.step
+        kind = type(step).__name__.removesuffix("Step").lower()
+        match step:
+            case TaskStep():
+                return StepForm(
+                    node.path,
+                    step.name,
+                    kind,
+                    "link",
+                    self._task(node, step),
+                    tuple(_retry(policy) for policy in step.retry),
+                    step.timeout_s,
+                )
+            case WaitStep():
+                return StepForm(node.path, step.name, kind, "link", (self._wait(step),))
+            case ParallelStep() | ForeachStep():
+                limit = step.concurrency if isinstance(step, ForeachStep) else len(step.branches)
+                forms = self._fork(node, step)
+                inner = self._inner(node)
+                return StepForm(
+                    node.path, step.name, kind, "group", forms, lanes=limit, series=inner
+                )
+            case ChoiceStep() | PassStep() | SucceedStep() | FailStep():
+                inner = self._inner(node)
+                return StepForm(node.path, step.name, kind, "decided", series=inner)
+            case _:
+                assert_never(step)
+
+    def _inner(self, node: Node) -> dict[str, tuple[StepForm, ...]]:
+        paths = [series.path for series in self.graph.series.values() if series.owner == node.path]
+        return {path: self.series(path) for path in paths}
+
+    def _task(self, node: Node, step: TaskStep) -> tuple[MessageForm, ...]:
+        served = self._served(node)
+        name, queue = (served.name, served.queue) if served else (STEP, self.given.queue)
+        assert node.resource is not None
+        shown = None if served else node.resource.display
+        forms = [self.message("task", name, shown, queue)]
+        if step.retry:
+            forms.append(self._delayed("retry", name, shown, queue, _shortest(step.retry)))
+        waits = step.pattern == "waitForCallback" or not served
+        if waits or (step.pattern == "sync" and isinstance(node.resource, FlowResource)):
+            forms.append(self.message("resume", RESUME))
+        return tuple(forms)
+
+    def _served(self, node: Node) -> Served | None:
+        """The task that is run; None: the engine's own work (a sub-flow, a message, a call)."""
+        assert node.resource is not None
+        names = served_names(node.resource)
+        known = [self.given.tasks[name] for name in names if name in self.given.tasks]
+        if known:
+            return known[0]
+        return Served(names[0], self.given.queue) if names else None
+
+    def _wait(self, step: WaitStep) -> MessageForm:
+        if step.timestamp is not None:
+            return self.message("due", WAIT)
+        delay_s = step.duration if isinstance(step.duration, int | float) else None
+        return self._delayed("wait", WAIT, None, None, delay_s)
+
+    def _delayed(
+        self, form: Form, task: str, shown: str | None, queue: str | None, delay_s: float | None
+    ) -> MessageForm:
+        """A message with an ETA; beyond the horizon a timer keeps it, and then it has none."""
+        if delay_s is not None and delay_s > self.given.timer_horizon_s:
+            return self.message("due", task, shown, queue)
+        return self.message(form, task, shown, queue, delay_s)
+
+    def _fork(self, node: Node, step: ParallelStep | ForeachStep) -> tuple[MessageForm, ...]:
+        first = self.graph.first(f"{node.path}/steps") if isinstance(step, ForeachStep) else None
+        served = self._inline(self.graph.node(first)) if first is not None else None
+        lane = self.message("lane", LANE, f"lane:{step.name}")
+        if served is not None:
+            lane = self.message("lane", served.name, None, served.queue)
+        return lane, self.message("join", JOIN)
+
+    def _inline(self, first: Node) -> Served | None:
+        """The task that a lane runs item by item, as `engine.runtime.sending.inline_task` has it."""
+        step = first.step
+        if not isinstance(step, TaskStep) or step.pattern != "requestResponse" or step.timeout_s:
+            return None
+        served = self._served(first)
+        return served if served is not None and served.timeout_s is None else None
+
+
+def as_json(value: Any) -> Any:
+    """An explanation as JSON: objects with the fields' names, lists for tuples."""
+    match value:
+        case tuple() | list():
+            return [as_json(item) for item in value]
+        case Mapping():
+            return {str(key): as_json(item) for key, item in value.items()}
+        case None | str() | int() | float():
+            return value
+        case _:
+            return {name: as_json(getattr(value, name)) for name in value.__dataclass_fields__}
+
+
+def _retry(policy: RetryPolicy) -> RetryForm:
+    shown = range(1, min(policy.max_attempts, DELAYS_SHOWN) + 1)
+    delays = tuple(delay_before(policy, number) for number in shown)
+    return RetryForm(policy.errors, policy.max_attempts, delays, policy.jitter)
+
+
+def _shortest(policies: tuple[RetryPolicy, ...]) -> float:
+    return min(delay_before(policy, 1) for policy in policies)

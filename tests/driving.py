@@ -1,0 +1,385 @@
+"""Driving: an engine without worker processes, whose messages a test holds in its hand.
+
+A Driver takes the engine's messages out of their queues and delivers them in an order that a seed
+draws: late, twice, or never; it lets workers die between any two calls of the store, and makes
+time pass by moving what is stored instead of waiting.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from redis import Redis
+
+from engine.config import Settings
+from engine.core import happenings as hap
+from engine.core.events import Event
+from engine.core.outcomes import failure_of
+from engine.fdl.resources import FlowResource
+from engine.runtime import views
+from engine.runtime.canvas import Canvas, make_app
+from engine.runtime.children import start_child, start_execution
+from engine.runtime.conductor import Conductor
+from engine.runtime.definitions import Definitions
+from engine.runtime.fleet import Fleet, WorkerInfo
+from engine.runtime.lanes import Lanes
+from engine.runtime.pointer import Pointer
+from engine.runtime.runner import Runner, Work
+from engine.runtime.runtime import Runtime
+from engine.runtime.scripts import Answer, Scripts, Verdict
+from engine.runtime.sending import served_names
+from engine.runtime.starting import Start, start
+from engine.runtime.store import ExecutionStore, Holder
+from engine.runtime.sweeping import Sweeper
+from engine.runtime.tokens import Tokens
+from engine.runtime.views import Execution
+from workers.context import unwatched_context_of
+from workers.inputs import TaskInput
+
+TaskFunction = Callable[..., Any]
+
+DEEPEST = 2
+"""Messages that are worked on while others wait in the middle of theirs."""
+
+MOST_ACTIONS = 20_000
+
+
+class Died(BaseException):
+    """The worker that was at a message has died; no handler of the product may catch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What may go wrong, as chances from 0 to 1.
+
+    twice: a message is delivered again some time later. lost: it never arrives. early: it comes
+    before its time. between: another message is worked on between two calls of one worker.
+    death: the worker dies before or after a call of the store, or in the middle of a task.
+    """
+
+    twice: float = 0.0
+    lost: float = 0.0
+    early: float = 0.0
+    between: float = 0.0
+    death: float = 0.0
+
+
+QUIET = Trouble()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as the broker has it. `task`: its Celery name; `eta`: it is not for now."""
+
+    id: str
+    task: str
+    pointer: Pointer
+    eta: bool
+    text: str
+
+
+def message_of(text: str) -> Message:
+    """The message of an envelope in the queue's list."""
+    envelope = json.loads(text)
+    headers = envelope["headers"]
+    _, kwargs, _ = json.loads(base64.b64decode(envelope["body"]))
+    eta = headers.get("eta") is not None
+    return Message(headers["id"], headers["task"], Pointer(**kwargs), eta, text)
+
+
+class WatchedScripts(Scripts):
+    """The verbs, with somebody told before and after each call; it keeps count of them."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis)
+        self.calls: Counter[str] = Counter()
+        self.largest: Counter[str] = Counter()
+        self.watch: Callable[[], None] = lambda: None
+
+    def call(self, verb: str, keys: list[str], order: dict[str, Any], *more: str) -> Answer:
+        """As the verbs'."""
+        self.watch()
+        self.calls[verb] += 1
+        size = len(json.dumps(order)) + sum(map(len, more))
+        self.largest[verb] = max(self.largest[verb], size)
+        answer = super().call(verb, keys, order, *more)
+        self.watch()
+        return answer
+
+
+def make_runtime(redis: Redis, settings: Settings) -> Runtime:
+    """The runtime of a test's process on the Redis at hand, with calls that are counted."""
+    store = ExecutionStore(redis, settings)
+    store.scripts = WatchedScripts(redis)
+    return Runtime(
+        store=store,
+        canvas=Canvas(make_app("memory://", settings.queue)),
+        definitions=Definitions(redis, store.keys),
+        fleet=Fleet(redis, store.keys),
+        tokens=Tokens("a secret of the tests"),
+    )
+
+
+@dataclass
+class FunctionRunner:
+    """Runs tasks that are plain functions, here and now. `during` is called in the middle of one."""
+
+    runtime: Runtime
+    functions: Mapping[str, TaskFunction]
+    during: Callable[[], None] = lambda: None
+    ran: Counter[str] = field(default_factory=Counter)
+
+    def run(self, work: Work) -> hap.Happening:
+        """As a worker does it."""
+        resource = work.call.resource
+        if isinstance(resource, FlowResource):
+            return start_child(self.runtime, work)
+        if not (names := served_names(resource)):
+            return start_execution(self.runtime, work)
+        function = next(self.functions[name] for name in names if name in self.functions)
+        context = unwatched_context_of(work)
+        self.ran[context.idempotency_key] += 1
+        try:
+            result = function(TaskInput(work.call.input), context)
+        except Exception as error:
+            failure = failure_of(error)
+            return hap.TaskRaised(failure.error, failure.cause)
+        self.during()
+        return hap.TaskReturned(result)
+
+
+class DrawnLanes(Lanes):
+    """Lanes whose batches are as long as a seed says, instead of as long as pays."""
+
+    def __init__(self, runtime: Runtime, runner: Runner, most: int, random: Random) -> None:
+        super().__init__(runtime, runner)
+        self._most = most
+        self._random = random
+
+    def _wanted(self, pointer: Pointer) -> int:
+        return self._random.randint(1, self._most)
+
+
+class Driver:
+    """Workers, broker and clock of a test, all in one hand.
+
+    `slots` and `functions` are announced as one worker's; `batch`: the longest batch.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        functions: Mapping[str, TaskFunction],
+        *,
+        seed: int = 0,
+        slots: int = 2,
+        batch: int = 4,
+        trouble: Trouble = QUIET,
+        settings: Settings | None = None,
+    ) -> None:
+        self.redis = redis
+        self.random = Random(seed)
+        self.trouble = trouble
+        self.runtime = make_runtime(redis, settings or Settings())
+        self.store = self.runtime.store
+        self.scripts = self.store.scripts
+        assert isinstance(self.scripts, WatchedScripts)
+        self.scripts.watch = self._call
+        self.runner = FunctionRunner(self.runtime, functions, self._maybe_die)
+        self.conductor = Conductor(self.runtime, self.runner)
+        self.lanes = DrawnLanes(self.runtime, self.runner, batch, self.random)
+        self.sweeper = Sweeper(self.runtime)
+        queue = self.store.settings.queue
+        tasks = {name: (queue, None) for name in functions}
+        self.runtime.fleet.announce(WorkerInfo("w1", slots, tasks))
+        self.hand: list[Message] = []
+        self.delivered: list[Message] = []
+        self.deaths = 0
+        self._depth = 0
+
+    # flows
+
+    def deploy(self, text: str, name: str = "flow") -> None:
+        """Deploys a flow."""
+        self.runtime.definitions.create(name, text)
+
+    def start(
+        self, input: dict[str, Any] | None = None, name: str = "e-1", flow: str = "flow"
+    ) -> str:
+        """Starts an execution; its id."""
+        start(self.runtime, Start(flow, name, input or {}))
+        return f"{flow}:{name}"
+
+    def run(self, text: str, input: dict[str, Any] | None = None) -> Execution:
+        """Deploys a flow, and drives an execution of it to its end."""
+        self.deploy(text)
+        self.start(input)
+        return self.drive()
+
+    def describe(self, name: str = "e-1", flow: str = "flow") -> Execution:
+        """An execution as it is now."""
+        return views.describe(self.runtime, flow, name)
+
+    def history(self, name: str = "e-1", flow: str = "flow") -> list[Event]:
+        """All events of an execution."""
+        return views.history(self.runtime, flow, name)
+
+    # driving
+
+    def drive(self, name: str = "e-1", flow: str = "flow") -> Execution:
+        """Goes on until an execution has ended and nothing is left to be delivered."""
+        for _ in range(MOST_ACTIONS):
+            if self.step():
+                continue
+            if self.describe(name, flow).status.ended:
+                return self.describe(name, flow)
+            self.wait_for_next()
+        raise AssertionError(f"{flow}/{name} does not end: {self.standing()}")
+
+    def step(self) -> bool:
+        """Delivers one message, if there is one whose time has come."""
+        self.collect()
+        ready = [message for message in self.hand if self._left_ms(message) <= 0]
+        if self.hand and self.random.random() < self.trouble.early:
+            ready = self.hand
+        if not ready:
+            return False
+        self.deliver(self.random.choice(ready))
+        return True
+
+    def collect(self) -> list[Message]:
+        """Takes what is in the queues into the hand; some of it gets lost, or comes twice."""
+        keys = self.store.keys
+        while text := self.redis.rpop(keys.queue):
+            message = message_of(str(text))
+            if self.random.random() < self.trouble.lost:
+                continue
+            self.hand.append(message)
+            if self.random.random() < self.trouble.twice:
+                self.hand.append(message)
+        return self.hand
+
+    def deliver(self, message: Message, node: str = "w1") -> Verdict | None:
+        """Gives a message to a worker; None: it died of it."""
+        if message in self.hand:
+            self.hand.remove(message)
+        self.delivered.append(message)
+        holder = Holder(node, message.id)
+        self._depth += 1
+        try:
+            verdict = self._work(message.pointer, holder)
+        except Died:
+            self.deaths += 1
+            return None
+        finally:
+            self._depth -= 1
+        if verdict is Verdict.EARLY:
+            self.hand.append(message)
+        elif self.random.random() < self.trouble.twice / 4:
+            self.hand.append(self.random.choice(self.delivered))
+        return verdict
+
+    def sweep(self) -> int:
+        """Lets the sweeper look for what is due; it may die of it as well."""
+        self._depth += 1
+        try:
+            return self.sweeper.sweep()
+        except Died:
+            self.deaths += 1
+            return 0
+        finally:
+            self._depth -= 1
+
+    # time
+
+    def wait_for_next(self) -> None:
+        """Lets time pass until the next thing is due, and sweeps.
+
+        Raises:
+            AssertionError: nothing will ever be due.
+        """
+        dues = [*self._dues(), *map(self._left_ms, self.hand)]
+        assert dues, f"nothing will happen any more: {self.standing()}"
+        self.pass_time((max(0, min(dues)) + 1) / 1000)
+        self.sweep()
+
+    def pass_time(self, seconds: float) -> None:
+        """Makes everything stored that much older."""
+        past_ms = round(seconds * 1000)
+        keys = self.store.keys
+        for key in (keys.timers, keys.lease, keys.dispatch):
+            for member in self.redis.zrange(key, 0, -1):  # type: ignore[union-attr]
+                self.redis.zincrby(key, -past_ms, member)
+        for identity in self.redis.zrange(keys.executions, 0, -1):  # type: ignore[union-attr]
+            states = keys.states(str(identity))
+            for frame, state in self._states(str(identity)):
+                older = {at: state[at] - past_ms for at in ("due", "since") if at in state}
+                self.redis.hset(states, frame, json.dumps(state | older))
+
+    def now_ms(self) -> float:
+        """The time of the store."""
+        seconds, micros = self.redis.time()  # type: ignore[misc]
+        return float(seconds) * 1000 + float(micros) / 1000
+
+    def standing(self) -> dict[str, Any]:
+        """Where everything stands, for people who look for a mistake."""
+        keys = self.store.keys
+        found: dict[str, Any] = {}
+        for identity in self.redis.zrange(keys.executions, 0, -1):  # type: ignore[union-attr]
+            name = str(identity)
+            joins = self.redis.hgetall(keys.joins(name))
+            texts = {k: v for k, v in joins.items() if ":" not in k}  # type: ignore[union-attr]
+            found[name] = {"states": dict(self._states(name)), "joins": texts}
+        return found
+
+    @contextmanager
+    def in_peace(self) -> Iterator[None]:
+        """No trouble for a while."""
+        trouble, self.trouble = self.trouble, QUIET
+        yield
+        self.trouble = trouble
+
+    def _work(self, pointer: Pointer, holder: Holder) -> Verdict:
+        if pointer.kind == "lane":
+            return self.lanes.run(pointer, holder)
+        return self.conductor.advance(pointer, holder)
+
+    def _call(self) -> None:
+        """Between two calls of the store: others may work, or the worker dies."""
+        if not self._depth:
+            return
+        self._maybe_die()
+        if self.hand and self._depth < DEEPEST and self.random.random() < self.trouble.between:
+            self.deliver(self.random.choice(self.hand), "w2")
+
+    def _maybe_die(self) -> None:
+        if self._depth and self.random.random() < self.trouble.death:
+            raise Died
+
+    def _left_ms(self, message: Message) -> float:
+        """How long a message has to wait for its time."""
+        if not message.eta:
+            return 0.0
+        at = message.pointer
+        state = self.store.state(at.execution_id, at.frame) or {}
+        mine = state.get("st") == "READY" and state.get("fence") == at.fence
+        return float(state.get("due", 0)) - self.now_ms() if mine else 0.0
+
+    def _dues(self) -> list[float]:
+        keys, now = self.store.keys, self.now_ms()
+        firsts = [
+            self.redis.zrange(key, 0, 0, withscores=True)
+            for key in (keys.timers, keys.lease, keys.dispatch)
+        ]
+        return [entries[0][1] - now for entries in firsts if entries]  # type: ignore[index]
+
+    def _states(self, identity: str) -> list[tuple[str, dict[str, Any]]]:
+        texts: Any = self.redis.hgetall(self.store.keys.states(identity))
+        return [(frame, json.loads(text)) for frame, text in texts.items()]
