@@ -37,7 +37,7 @@ class PlainSteps:
         self.runtime = runtime
         self.runner = UnwatchedRunner(runtime, app)
 
-    def run(self, task: Task, state: Any, at: Pointer) -> dict[str, Any]:
+    def run(self, task: Task[Any, Any], state: Any, at: Pointer) -> dict[str, Any]:
         """One signature: the state it returns, or the flow's output if it is the last.
 
         `state` is that of the signature before it, or a list of those of a fork's lanes.
@@ -57,7 +57,7 @@ class PlainSteps:
         return self._advance(task, graph, carrier, lanes[0], at)
 
     def _advance(
-        self, task: Task, graph: Graph, carrier: Carrier, carried: Carried, at: Pointer
+        self, task: Task[Any, Any], graph: Graph, carrier: Carrier, carried: Carried, at: Pointer
     ) -> dict[str, Any]:
         if at.frame:
             carried = carried if carried.lost else carrier.enter(carried, at.frame)
@@ -80,9 +80,9 @@ class PlainSteps:
         call = scheduler.task_call(graph, frame, carrier.info)
         return self.runner.run(Work(at, graph, frame, call))
 
-    def _retry(self, task: Task, carried: Carried, command: RunTask, at: Pointer) -> None:
+    def _retry(self, task: Task[Any, Any], carried: Carried, command: RunTask, at: Pointer) -> None:
         """Celery's own retry; the flow's policy has decided that there is one, and when."""
-        task.retry(
+        task.retry(  # type: ignore[call-arg]  # further options go to apply_async
             args=(carried.to_json(),),
             kwargs=at.kwargs(),
             countdown=command.delay_s,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 
 from engine.errors import EngineError, InvalidArgument
@@ -70,11 +71,10 @@ class OwnedProcess:
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        try:
+        with ExitStack() as stack:
+            stack.callback(self.stop)
             self._wait_until_ready()
-        except BaseException:
-            self.stop()
-            raise
+            stack.pop_all()
         return self
 
     def __exit__(

@@ -8,8 +8,11 @@ from engine.core.graph import Graph, build_graph, sub_series
 from engine.core.reach import Known, Reach, reach_of
 from engine.errors import FlowInvalid
 from engine.fdl.model import Flow, Step
-from engine.fdl.parser import parse_with_warnings
+from engine.fdl.parser import parse_in_part
 from engine.fdl.problems import Problem, Report
+
+INSIDE_A_STEP = frozenset({"UNKNOWN_KEY", "BAD_PATH", "BAD_RESOURCE", "CONFLICTING_KEYS"})
+"""Errors that leave the ways between the steps as they are: the graph is checked all the same."""
 
 
 def load_flow(text: str, file: str = "<flow>") -> tuple[Graph, tuple[Problem, ...]]:
@@ -39,9 +42,11 @@ def graph_problems(flow: Flow, file: str = "<flow>") -> tuple[Problem, ...]:
 
 
 def _read(text: str, file: str) -> tuple[Flow | None, tuple[Problem, ...]]:
-    flow, problems = parse_with_warnings(text, file)
-    found = graph_problems(flow, file) if flow is not None else ()
-    return flow, tuple(sorted({*problems, *found}))
+    flow, problems = parse_in_part(text, file)
+    errors = {problem.code for problem in problems if problem.is_error}
+    ways_are_known = flow is not None and errors <= INSIDE_A_STEP
+    found = graph_problems(flow, file) if flow is not None and ways_are_known else ()
+    return (None if errors else flow), tuple(sorted({*problems, *found}))
 
 
 def _all_series(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:

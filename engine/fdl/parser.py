@@ -32,10 +32,19 @@ def parse_with_warnings(
     text: str, file: str = "<flow>"
 ) -> tuple[Flow | None, tuple[Problem, ...]]:
     """Parses a flow and never raises: the flow (None when there are errors) and all problems."""
+    flow, problems = parse_in_part(text, file)
+    return (None if any(problem.is_error for problem in problems) else flow), problems
+
+
+def parse_in_part(text: str, file: str = "<flow>") -> tuple[Flow | None, tuple[Problem, ...]]:
+    """As `parse_with_warnings`, but with what could be read of a flow that has errors.
+
+    That part is for looking for further problems only; None: nothing could be read.
+    """
     report = Report(file)
     root = read_yaml(text, report)
     flow = _flow(root, report) if root is not None else None
-    return (None if report.failed else flow), report.in_order()
+    return flow, report.in_order()
 
 
 def _flow(root: Node, report: Report) -> Flow:

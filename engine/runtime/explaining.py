@@ -223,7 +223,7 @@ class Explainer:
         return lane, self.message("join", JOIN)
 
     def _inline(self, first: Node) -> Served | None:
-        """The task that a lane runs item by item, as `engine.runtime.sending.inline_task` has it."""
+        """The task that a lane runs item by item: as `inline_task` of the runtime has it."""
         step = first.step
         if not isinstance(step, TaskStep) or step.pattern != "requestResponse" or step.timeout_s:
             return None

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from engine.core.graph import Graph, Node
 from engine.fdl.model import ChoiceStep, ForeachStep, ParallelStep, TaskStep, WaitStep
 
-_SHAPES = {"choice": ("{{", "}}"), "wait": ("([", "])"), "succeed": ("((", "))"), "fail": ("((", "))")}
+_ENDS = ("((", "))")
+_SHAPES = {"choice": ("{{", "}}"), "wait": ("([", "])"), "succeed": _ENDS, "fail": _ENDS}
 
 
 def picture(graph: Graph, flow: str) -> str:
@@ -42,17 +43,24 @@ class Picture:
         kind = type(node.step).__name__.removesuffix("Step").lower()
         left, right = _SHAPES.get(kind, ("[", "]"))
         yield f'{indent}{me}{left}"{_text(_label(node))}"{right}'
+        yield from self._ways(node, indent, following)
+        always_chooses = isinstance(node.step, ChoiceStep) and node.step.default is not None
+        if following is not None and kind != "fail" and not always_chooses:
+            yield f"{indent}{me} --> {following}"
+
+    def _ways(self, node: Node, indent: str, following: str | None) -> Iterator[str]:
+        """Where a step leads to other than on to the next."""
         match node.step:
             case ChoiceStep():
                 yield from self._options(node, indent, following)
             case ParallelStep() | ForeachStep():
                 yield from self._fork(node, indent)
-        if following is not None and kind != "fail":
-            yield f"{indent}{me} --> {following}"
-        if isinstance(node.step, TaskStep):
-            for catcher, target in zip(node.step.catch, node.catches, strict=True):
-                errors = _text(", ".join(catcher.errors))
-                yield f'{indent}{me} -. "{errors}" .-> {self._ids[target]}'
+            case TaskStep():
+                for catcher, target in zip(node.step.catch, node.catches, strict=True):
+                    errors = _text(", ".join(catcher.errors))
+                    yield f'{indent}{self._ids[node.path]} -. "{errors}" .-> {self._ids[target]}'
+            case _:
+                return
 
     def _options(self, node: Node, indent: str, following: str | None) -> Iterator[str]:
         assert isinstance(node.step, ChoiceStep)

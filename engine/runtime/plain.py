@@ -2,10 +2,10 @@
 
 Its state is carried: each signature gets, as its first argument, what the one before it has
 returned (`engine.runtime.carrying`), runs the task that the state stands at, and returns the state
-at the flow's next task, wait or fork. A straight run is a chain. A fork is a group of lanes with the
-join after it, which gets all their states as the body of a chord; a lane takes its items one after
-the other, so that there are never more at once than the step's concurrency. A wait is a countdown
-or an ETA, a retry is Celery's own. The last signature returns the flow's output, or raises
+at the flow's next task, wait or fork. A straight run is a chain. A fork is a group of lanes with
+the join after it, which gets all their states as the body of a chord; a lane takes its items one
+after the other, so that there are never more at once than the step's concurrency. A wait is a
+countdown or an ETA, a retry is Celery's own. The last signature returns the flow's output, or raises
 ExecutionFailed. All keep their results for RESULTS_S, on the same Redis: without them a failure
 would not reach whoever waits for the last one.
 
@@ -142,8 +142,8 @@ class Draft:
             delay_s = sleep.until - time.time()
         if why := delay_refusal(delay_s, self.runtime.store.settings.visibility_timeout_s):
             raise NotCanvasable(step.name, why)
-        how = {"delay_s": sleep.duration_s or 0.0, "until_s": sleep.until}
-        yield self.link(WAIT, "wait", frame_id, step, **how)
+        how: dict[str, Any] = {"delay_s": sleep.duration_s or 0.0, "until_s": sleep.until}
+        yield self.link(WAIT, "wait", frame_id, step, None, **how)
 
     def _fork(
         self, node: Node, step: ParallelStep | ForeachStep, frame_id: str, known: Known

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from engine.core.commands import Await, Decision, RunTask, Sleep
-from engine.core.frame import Frame
+from engine.core.frame import Frame, OpenStep
 from engine.core.graph import Graph, Node
 from engine.fdl.model import TaskStep
 from engine.fdl.resources import (
@@ -139,12 +139,23 @@ def _task(
         shown=node.resource.display if name in ENGINE_TASKS else None,
         delay_s=command.delay_s,
         retries=attempt - 1,
+        policies=_policies(node, frame.step),
     )
     if command.delay_s > runtime.store.settings.timer_horizon_s:
         return Standing("WAITING", ready, delay_s=command.delay_s, timeout_s=None)
     envelope = runtime.canvas.envelope(sending)
     return Standing(
         "READY", ready, envelope, sending.queue, delay_s=command.delay_s, timeout_s=limit
+    )
+
+
+def _policies(node: Node, opened: OpenStep) -> tuple[dict[str, Any], ...]:
+    """The retry policies that a task's earlier attempts have used, for people who read messages."""
+    assert isinstance(node.step, TaskStep)
+    return tuple(
+        {"errors": list(policy.errors), "used": used, "max_attempts": policy.max_attempts}
+        for policy, used in zip(node.step.retry, opened.retries, strict=False)
+        if used
     )
 
 

@@ -102,23 +102,33 @@ def test_an_s3_archive_is_restored(engine: Engine) -> None:
         _restored_in_pages(engine, archive)
 
 
+@pytest.fixture(scope="module")
+def served(engine: Engine) -> Iterator[tuple[Archive, FakeOss]]:
+    """A small bucket, and a worker that may use it."""
+    with oss_archive(12) as (archive, server), _worker(engine, archive.env):
+        yield archive, server
+
+
 @pytest.fixture
-def small() -> Iterator[tuple[Archive, FakeOss]]:
-    """Twelve objects that take their time to thaw."""
-    with oss_archive(12) as pair:
-        yield pair
+def small(served: tuple[Archive, FakeOss]) -> tuple[Archive, FakeOss]:
+    """The small bucket with all its objects frozen."""
+    archive, server = served
+    for key in archive.keys:
+        server.buckets.put(BUCKET, key, b"", "Archive")
+    return served
 
 
-def _begun(engine: Engine, archive: Archive, server: FakeOss, **input: Any) -> Run:
+def _begun(engine: Engine, archive: Archive, server: FakeOss) -> Run:
     """A restore that has asked for all objects and now waits to look at them."""
-    given = {**archive.input, "maxKeys": 100, "groupSize": 4, "pollInterval": 1.5, **input}
+    given = {**archive.input, "maxKeys": 100, "groupSize": 4, "pollInterval": 1.5}
     run = engine.start_execution("mainRestoreFlow", given)
     keys = archive.keys
     wait_until(lambda: all(server.buckets.get(BUCKET, key).thaws_at for key in keys))
     return run
 
 
-def _failed(execution: Execution, error: str, mention: str) -> None:
+def _failed(run: Run, error: str, mention: str) -> None:
+    execution = run.wait(30)
     assert (execution.status, execution.error) == ("Failed", error), execution.cause
     assert mention in str(execution.cause)
     assert one_line(execution.cause)
@@ -128,44 +138,54 @@ def test_an_object_that_vanishes_meanwhile_fails_the_restore(
     engine: Engine, small: tuple[Archive, FakeOss]
 ) -> None:
     archive, server = small
-    with _worker(engine, archive.env):
-        run = _begun(engine, archive, server)
-        server.buckets.delete(BUCKET, archive.keys[7])
-        _failed(run.wait(30), "NoSuchKey", archive.keys[7])
+    run = _begun(engine, archive, server)
+    server.buckets.delete(BUCKET, archive.keys[7])
+    _failed(run, "NoSuchKey", archive.keys[7])
 
 
-def test_an_object_that_freezes_again_meanwhile_fails_the_restore(
+def test_an_object_that_will_never_thaw_fails_the_restore(
     engine: Engine, small: tuple[Archive, FakeOss]
 ) -> None:
     archive, server = small
-    with _worker(engine, archive.env):
-        run = _begun(engine, archive, server)
-        server.buckets.put(BUCKET, archive.keys[7], b"new", "Archive")
-        _failed(run.wait(30), "RestoreNotStarted", archive.keys[7])
+    run = _begun(engine, archive, server)
+    server.buckets.put(BUCKET, archive.keys[7], b"frozen anew", "Archive")
+    _failed(run, "RestoreNotStarted", archive.keys[7])
 
 
-def test_what_cannot_be_restored_fails_with_its_name(
+@pytest.mark.parametrize(
+    ("error", "wrong", "mention"),
+    [
+        ("NoSuchBucket", {"bucketName": "nowhere"}, "nowhere"),
+        ("AccessDenied", {"endpoint": "oss://cn-hangzhou"}, "PENSTOCK_STORAGE_ALLOW"),
+        ("FC.InvalidArgument", {"endpoint": "ftp://host"}, "ftp"),
+        ("FC.InvalidArgument", {"maxKeys": 100_000}, "maxKeys"),
+    ],
+)
+def test_a_bucket_that_cannot_be_listed_fails_the_restore(
+    engine: Engine,
+    small: tuple[Archive, FakeOss],
+    error: str,
+    wrong: dict[str, Any],
+    mention: str,
+) -> None:
+    run = engine.start_execution("mainRestoreFlow", {**small[0].input, **wrong})
+    _failed(run, error, mention)
+
+
+def test_a_key_that_is_not_there_fails_the_restore(
     engine: Engine, small: tuple[Archive, FakeOss]
 ) -> None:
     archive, _ = small
-    ends = {
-        "NoSuchBucket": ({"bucketName": "nowhere"}, "nowhere"),
-        "AccessDenied": ({"endpoint": "oss://cn-hangzhou"}, "PENSTOCK_STORAGE_ALLOW"),
-        "FC.InvalidArgument": ({"maxKeys": 100_000}, "maxKeys"),
-    }
-    with _worker(engine, archive.env):
-        for error, (wrong, mention) in ends.items():
-            run = engine.start_execution("mainRestoreFlow", {**archive.input, **wrong})
-            _failed(run.wait(30), error, mention)
-        gone = {**archive.input, "pollInterval": 0.1, "filesGroup": [[archive.keys[0], "gone"]]}
-        _failed(engine.start_execution("restoreFlow", gone).wait(30), "NoSuchKey", "gone")
+    groups = {"pollInterval": 0.1, "filesGroup": [[archive.keys[0], "gone"]]}
+    _failed(engine.start_execution("restoreFlow", {**archive.input, **groups}), "NoSuchKey", "gone")
 
 
 def test_missing_credentials_fail_the_restore(
     engine: Engine, small: tuple[Archive, FakeOss]
 ) -> None:
-    archive, _ = small
-    without = {**archive.env, "OSS_ACCESS_KEY_ID": "", "OSS_ACCESS_KEY_SECRET": ""}
-    with _worker(engine, without):
-        run = engine.start_execution("mainRestoreFlow", archive.input)
-        _failed(run.wait(30), "MissingCredentials", "OSS_ACCESS_KEY_ID")
+    archive, server = small
+    elsewhere = archive.endpoint.replace("127.0.0.1", "localhost")
+    without = {
+        "OSS_ACCESS_KEY_ID": "",
+        "PENSTOCK_STORAGE_ALLOW": elsewhere,
+    }

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import engine.errors
+from engine.core.checks import load_flow
 from engine.core.events import Event, EventType
+from engine.fdl.model import WaitStep
 from engine.runtime.engine import Engine, Run
 from engine.runtime.views import Execution
 from tests.fundamentals.mailbox import Mailbox
@@ -20,7 +22,6 @@ from tests.fundamentals.token_files import token_file
 from tests.waiting import wait_until
 
 END_WITHIN_S = 30.0
-STANDS_AT = {EventType.STEP_ENTERED, EventType.TASK_SUBMITTED, EventType.TASK_STARTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +120,21 @@ def _executions(bench: Bench, flow: str) -> list[Execution]:
 def _stop(bench: Bench, pair: Pair, run: Run) -> None:
     stop = pair.stop
     assert stop is not None
-    flows = (pair.name, *pair.expect.flows)
-    wait_until(lambda: all(_stands(bench, flow) for flow in flows))
+    texts = {pair.name: pair.text, **pair.sub_flows}
+    wait_until(lambda: all(_waits(bench, flow, text) for flow, text in texts.items()))
     whom = (stop.flow or run.flow_name, stop.execution or run.name)
     bench.engine.stop_execution(*whom, error=stop.error, cause=stop.cause)
 
 
-def _stands(bench: Bench, flow: str) -> bool:
-    """True when an execution of the flow waits, at a step that nothing will end soon."""
-    executions = _executions(bench, flow)
-    return bool(executions) and all(
-        (history := history_of(bench, execution)) and history[-1].type in STANDS_AT
-        for execution in executions
+def _waits(bench: Bench, flow: str, text: str) -> bool:
+    """True when an execution of the flow stands at a wait, or at a child that it waits for."""
+    nodes = load_flow(text)[0].nodes.values()
+    waits = {node.step.name for node in nodes if isinstance(node.step, WaitStep)}
+    last = [event for end in _executions(bench, flow) for event in history_of(bench, end)[-1:]]
+    return bool(last) and all(
+        event.type is EventType.TASK_SUBMITTED
+        or (event.type is EventType.STEP_ENTERED and event.step_name in waits)
+        for event in last
     )
 
 

@@ -79,8 +79,8 @@ def _canvas(engine: Engine, pair: Pair) -> Signature:
 
 
 def _applied(canvas: Signature) -> Applied:
-    first = canvas.tasks[0] if hasattr(canvas, "tasks") else canvas
-    return Applied(first.kwargs["execution"], canvas.apply_async())
+    first = canvas["kwargs"]["tasks"][0] if canvas["task"] == "celery.chain" else canvas
+    return Applied(first["kwargs"]["execution"], canvas.apply_async())
 
 
 def _deployed(engine: Engine, name: str, steps: str) -> str:
@@ -146,9 +146,9 @@ def test_a_fork_is_a_chord_of_as_many_lanes_as_its_concurrency(engine: Engine) -
 """,
     )
     canvas = engine.to_canvas(flow, {"items": [1, 2, 3, 4, 5]})
-    _, group, join = canvas.tasks
-    assert [len(lane.tasks) for lane in group.tasks] == [3, 2]
-    assert join.task == "penstock.join"
+    _, group, join = canvas["kwargs"]["tasks"]
+    assert [len(lane["kwargs"]["tasks"]) for lane in group["kwargs"]["tasks"]] == [3, 2]
+    assert join["task"] == "penstock.join"
     assert canvas.apply_async().get(timeout=END_WITHIN_S) == {"ended": [{}, {}, {}, {}, {}]}
 
 

@@ -1,0 +1,29 @@
+"""Stores: the Redis of a test, and what may be left in it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from redis import Redis
+
+LASTING = re.compile(
+    r"[\w.-]+:(\{p\d+\}:(executions(:.+)?|timers|dispatch|lease)|flows|definitions|secret)"
+    r"|_kombu\.binding\..+|unacked.*"
+)
+"""Keys that may stay without a time to live when nothing runs (docs/operations.md, "Keys")."""
+
+
+def without_ttl(redis: Redis) -> list[str]:
+    """The keys that stay for ever and should not."""
+    keys = [str(key) for key in redis.scan_iter(count=1000)]
+    return sorted(key for key in keys if redis.ttl(key) == -1 and not LASTING.fullmatch(key))
+
+
+def keys_of(redis: Redis, execution_id: str) -> dict[str, int]:
+    """The keys of an execution with what each takes in memory, in bytes."""
+    found: dict[str, int] = {}
+    for key in redis.scan_iter(match=f"*:{execution_id}", count=1000):
+        usage: Any = redis.memory_usage(key, samples=0)
+        found[str(key)] = int(usage)
+    return found
