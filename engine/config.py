@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     """When the broker hands an unacknowledged message to another worker. Not the way to recover
     from a kill: that is the lease."""
 
+    fleet_result_backend: SecretStr | None = None
+    """Celery result backend of the workers that run `celery:` resources, such as
+    `redis://host:6379/1`; none: a failure there has no name but FC.Unknown."""
+
     concurrency: int | None = Field(default=None, ge=1)
     """Slots of a worker; none: as many as the machine has CPUs."""
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -105,6 +106,9 @@ class Background:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(END_S)
+        # What a shell left in the background; the workers have groups of their own.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
         self._out.close()
         self._err.close()
 

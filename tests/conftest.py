@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import fakeredis
 import pytest
 import redis
 
@@ -29,4 +30,16 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
 def redis_client(redis_url: str) -> Iterator[redis.Redis]:
     """A client of the emptied server; it returns bytes."""
     with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture(params=["fakeredis", "server"])
+def any_redis(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    """A client that returns texts, of fakeredis and of the emptied server: the same must hold."""
+    if request.param == "fakeredis":
+        server = fakeredis.FakeServer()
+        yield fakeredis.FakeStrictRedis(server=server, decode_responses=True)
+        return
+    url = request.getfixturevalue("redis_url")
+    with redis.Redis.from_url(url, decode_responses=True) as client:
         yield client

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -22,12 +22,15 @@ from engine.config import Settings
 from engine.core import happenings as hap
 from engine.core.events import Event
 from engine.core.outcomes import failure_of
+from engine.core.states import ExecutionStatus
 from engine.fdl.resources import FlowResource
 from engine.runtime import views
 from engine.runtime.canvas import Canvas, make_app
 from engine.runtime.children import start_child, start_execution
+from engine.runtime.claims import Holder
 from engine.runtime.conductor import Conductor
 from engine.runtime.definitions import Definitions
+from engine.runtime.ending import Ending
 from engine.runtime.fleet import Fleet, WorkerInfo
 from engine.runtime.lanes import Lanes
 from engine.runtime.pointer import Pointer
@@ -36,7 +39,7 @@ from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer, Scripts, Verdict
 from engine.runtime.sending import served_names
 from engine.runtime.starting import Start, start
-from engine.runtime.store import ExecutionStore, Holder
+from engine.runtime.store import ExecutionStore
 from engine.runtime.sweeping import Sweeper
 from engine.runtime.tokens import Tokens
 from engine.runtime.views import Execution
@@ -62,6 +65,7 @@ class Trouble:
     twice: a message is delivered again some time later. lost: it never arrives. early: it comes
     before its time. between: another message is worked on between two calls of one worker.
     death: the worker dies before or after a call of the store, or in the middle of a task.
+    stall: it stands still there for so long that others take over what it was at, and goes on.
     """
 
     twice: float = 0.0
@@ -69,6 +73,7 @@ class Trouble:
     early: float = 0.0
     between: float = 0.0
     death: float = 0.0
+    stall: float = 0.0
 
 
 QUIET = Trouble()
@@ -95,23 +100,36 @@ def message_of(text: str) -> Message:
 
 
 class WatchedScripts(Scripts):
-    """The verbs, with somebody told before and after each call; it keeps count of them."""
+    """The verbs, with somebody told before and after each call.
+
+    `calls` counts them by name, `largest` has the bytes of the largest, `orders` the latest.
+    """
 
     def __init__(self, redis: Redis) -> None:
         super().__init__(redis)
         self.calls: Counter[str] = Counter()
+        self.orders: dict[str, tuple[Sequence[str], dict[str, Any]]] = {}
         self.largest: Counter[str] = Counter()
         self.watch: Callable[[], None] = lambda: None
 
-    def call(self, verb: str, keys: list[str], order: dict[str, Any], *more: str) -> Answer:
+    def call(self, verb: str, keys: Sequence[str], order: dict[str, Any], *more: str) -> Answer:
         """As the verbs'."""
         self.watch()
+        self.orders[verb] = (keys, order)
         self.calls[verb] += 1
         size = len(json.dumps(order)) + sum(map(len, more))
         self.largest[verb] = max(self.largest[verb], size)
         answer = super().call(verb, keys, order, *more)
         self.watch()
         return answer
+
+    def again(self, verb: str, **changes: Any) -> Answer:
+        """The latest call of a verb once more, as a client does that has lost the reply.
+
+        With `call` among the changes it is another call of the same transition.
+        """
+        keys, order = self.orders[verb]
+        return super().call(verb, keys, order | changes)
 
 
 def make_runtime(redis: Redis, settings: Settings) -> Runtime:
@@ -129,7 +147,7 @@ def make_runtime(redis: Redis, settings: Settings) -> Runtime:
 
 @dataclass
 class FunctionRunner:
-    """Runs tasks that are plain functions, here and now. `during` is called in the middle of one."""
+    """Runs tasks that are plain functions; `during` is called in the middle of one."""
 
     runtime: Runtime
     functions: Mapping[str, TaskFunction]
@@ -160,11 +178,11 @@ class DrawnLanes(Lanes):
 
     def __init__(self, runtime: Runtime, runner: Runner, most: int, random: Random) -> None:
         super().__init__(runtime, runner)
-        self._most = most
+        self.most = most
         self._random = random
 
     def _wanted(self, pointer: Pointer) -> int:
-        return self._random.randint(1, self._most)
+        return self._random.randint(1, self.most)
 
 
 class Driver:
@@ -189,8 +207,8 @@ class Driver:
         self.trouble = trouble
         self.runtime = make_runtime(redis, settings or Settings())
         self.store = self.runtime.store
+        assert isinstance(self.store.scripts, WatchedScripts)
         self.scripts = self.store.scripts
-        assert isinstance(self.scripts, WatchedScripts)
         self.scripts.watch = self._call
         self.runner = FunctionRunner(self.runtime, functions, self._maybe_die)
         self.conductor = Conductor(self.runtime, self.runner)
@@ -271,10 +289,9 @@ class Driver:
         if message in self.hand:
             self.hand.remove(message)
         self.delivered.append(message)
-        holder = Holder(node, message.id)
         self._depth += 1
         try:
-            verdict = self._work(message.pointer, holder)
+            verdict = self._work(message.pointer, self.holder_of(message, node))
         except Died:
             self.deaths += 1
             return None
@@ -285,6 +302,15 @@ class Driver:
         elif self.random.random() < self.trouble.twice / 4:
             self.hand.append(self.random.choice(self.delivered))
         return verdict
+
+    def holder_of(self, message: Message, node: str = "w1") -> Holder:
+        """Who is at a message."""
+        return Holder(node, message.id)
+
+    def stop(self, name: str = "e-1", flow: str = "flow") -> None:
+        """Stops an execution."""
+        status = ExecutionStatus.STOPPED
+        Ending(self.runtime).stop(flow, name, status, "Test.Stopped", "enough")
 
     def sweep(self) -> int:
         """Lets the sweeper look for what is due; it may die of it as well."""
@@ -358,6 +384,11 @@ class Driver:
         self._maybe_die()
         if self.hand and self._depth < DEEPEST and self.random.random() < self.trouble.between:
             self.deliver(self.random.choice(self.hand), "w2")
+        if self._depth < DEEPEST and self.random.random() < self.trouble.stall:
+            self.pass_time(self.store.settings.lease_s + 1)
+            self.sweep()
+            for _ in range(self.random.randint(0, 6)):
+                self.step()
 
     def _maybe_die(self) -> None:
         if self._depth and self.random.random() < self.trouble.death:

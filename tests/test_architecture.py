@@ -24,7 +24,7 @@ LAZY_IMPORTS = {
 }
 BROAD_EXCEPTS = {
     "workers/steps.py": "outermost: what a task raises becomes the failure of its step",
-    "workers/sweeper.py": "outermost: one bad record must not end the sweeping of all others",
+    "workers/app.py": "outermost: a defect of the engine fails its execution, it does not come back",
 }
 SLEEPERS = ("tests/waiting.py",)
 FACADE_NAMES = ["Engine", "ExecutionFailed", "TaskError", "task"]

@@ -10,7 +10,7 @@ from typing import Any
 from celery import Celery, Task
 
 from engine.config import Settings
-from engine.core.outcomes import OUTCOME_UNKNOWN
+from engine.core.outcomes import failure_of
 from engine.errors import EngineError, ExecutionFailed
 from engine.runtime.canvas import ENGINE_TASKS, make_app
 from engine.runtime.claims import Holder
@@ -23,17 +23,21 @@ from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import STORE_ERRORS
 from tasks import registry
+from workers.fleet_results import UNREADABLE, FleetResults
 from workers.plain import PlainSteps
 from workers.steps import REPORT, REPORT_FAILED, StepRunner
 
 log = logging.getLogger("penstock.worker")
+
+ASKED_AGAIN = 3
+"""How often a fleet's result backend that does not answer is asked again."""
 
 
 class Bench:
     """What one thread of one worker process works with: its clients are made after the fork."""
 
     def __init__(self, app: Celery, url: str, settings: Settings) -> None:
-        self.runtime: Runtime = make_runtime(url, settings)
+        self.runtime: Runtime = make_runtime(url, settings, one_thread=True)
         runner = StepRunner(self.runtime, app)
         self.conductor = Conductor(self.runtime, runner)
         self.lanes = Lanes(self.runtime, runner)
@@ -92,28 +96,37 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
             # A result is a carried state, the users' data: not for logs and Flower.
             resultrepr_maxsize=1,
         )
-    _add_reports(app, benches)
+    backend = settings.fleet_result_backend
+    _add_reports(app, benches, FleetResults(backend.get_secret_value() if backend else None))
     return app
 
 
-def _add_reports(app: Celery, benches: Benches) -> None:
+def _add_reports(app: Celery, benches: Benches, results: FleetResults) -> None:
     """The messages in which foreign workers say how a task came out."""
 
+    @app.task(name=REPORT)
     def succeeded(result: Any, token: str) -> None:
         output = result if isinstance(result, dict) else {"result": result}
         _report(benches, token, {"kind": "reported", "output": output})
 
-    def failed(*request: Any, token: str) -> None:
-        error, cause = (
-            OUTCOME_UNKNOWN,
-            "the task failed; its fleet has no result backend to say how",
-        )
-        if len(request) >= 2 and isinstance(request[1], BaseException):
-            error, cause = type(request[1]).__name__, str(request[1])
-        _report(benches, token, {"kind": "raised", "error": error, "cause": cause})
-
-    app.task(name=REPORT)(succeeded)
-    app.task(name=REPORT_FAILED)(failed)
+    @app.task(
+        bind=True,
+        name=REPORT_FAILED,
+        # A result backend is anybody's: what its client raises is not known here.
+        autoretry_for=(Exception,),
+        max_retries=ASKED_AGAIN,
+        retry_backoff=True,
+    )
+    def failed(task: Task[Any, Any], *told: Any, token: str) -> None:
+        match told:
+            case (_, BaseException() as error, *_):
+                failure = failure_of(error)
+            case (str(task_id),) if task.request.retries < ASKED_AGAIN:
+                failure = results.failure(task_id)
+            case _:
+                failure = UNREADABLE
+        news = {"kind": "raised", "error": failure.error, "cause": failure.cause}
+        _report(benches, token, news)
 
 
 def _report(benches: Benches, token: str, news: dict[str, Any]) -> None:

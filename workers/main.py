@@ -15,6 +15,7 @@ from celery.signals import worker_init, worker_ready, worker_shutdown
 from engine.config import Settings
 from engine.runtime.engine import make_runtime
 from engine.runtime.fleet import WorkerInfo
+from engine.runtime.probe import check_wire
 from tasks import registry
 from workers.app import make_worker_app
 from workers.keeper import Keeper
@@ -31,14 +32,19 @@ class WorkerOptions:
 
 
 def run_worker(url: str, settings: Settings, options: WorkerOptions) -> None:
-    """Runs a worker until it is told to stop. Blocking. Tasks must be registered before."""
+    """Runs a worker until it is told to stop. Blocking. Tasks must be registered before.
+
+    Raises:
+        WireMismatch: the installed Celery writes its messages in another form than we do.
+    """
     app = make_worker_app(url, settings)
+    check_wire(app, url)
     slots = options.concurrency or settings.concurrency or os.cpu_count() or 1
     pool = options.pool or settings.pool
     slots = 1 if pool == "solo" else slots
     node = f"penstock-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
-    _attach_keeper(app, url, settings, WorkerInfo(node, slots, _announced(settings)))
     queues = list(options.queues) or _queues(settings)
+    _attach_keeper(app, url, settings, WorkerInfo(node, slots, _announced(settings, queues)))
     app.worker_main(
         [
             "worker",
@@ -54,10 +60,14 @@ def run_worker(url: str, settings: Settings, options: WorkerOptions) -> None:
     )
 
 
-def _announced(settings: Settings) -> dict[str, tuple[str, float | None]]:
+def _announced(
+    settings: Settings, queues: Sequence[str]
+) -> dict[str, tuple[str, float | None]]:
+    """The tasks whose messages reach this worker: not those of queues that it does not consume."""
     return {
-        name: (task.queue or settings.queue, task.timeout_s)
+        name: (queue, task.timeout_s)
         for name, task in registry.tasks().items()
+        if (queue := task.queue or settings.queue) in queues
     }
 
 

@@ -14,7 +14,9 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 @contextmanager
 def ending_in_order() -> Iterator[None]:
     """Within the block SIGTERM and SIGHUP raise SystemExit(128 + number), once."""
-    before = {number: signal.signal(number, _end) for number in ENDING_SIGNALS}
+    # What was told to ignore a signal (nohup) goes on ignoring it.
+    heeded = [each for each in ENDING_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _end) for number in heeded}
     try:
         yield
     finally:

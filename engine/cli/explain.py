@@ -24,6 +24,9 @@ from engine.runtime.fleet import Served
 from engine.runtime.picture import picture
 from tasks import registry
 
+NOTHING = "chain()"
+"""A series in which nothing is sent."""
+
 
 class Format(StrEnum):
     """How an explanation is written."""
@@ -94,10 +97,9 @@ def _primitive(step: StepForm) -> str:
     match step.primitive:
         case "group":
             return f"chord(group({', '.join(inner)}), join {step.name})"
-        case "decided" if any(text != "chain()" for text in inner):
-            return f"{step.name}?({' | '.join(inner)})"
         case "decided":
-            return ""
+            ways = [text for text in inner if text != NOTHING]
+            return f"{step.name}?({' | '.join(ways)})" if ways else ""
         case _:
             return step.name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Annotated
 
 import typer
@@ -98,11 +98,12 @@ def _run(
     settings = load_settings()
     with ExitStack() as stack:
         display = make_display(console)
-        url = stack.enter_context(redis_for(settings))
-        engine = stack.enter_context(engine_at(url, warn=True))
-        worker = own_worker(url, tasks, display.say, environment=alone(settings))
-        if tasks or settings.redis_url is None:
-            stack.enter_context(worker)
+        with _starting(console):
+            url = stack.enter_context(redis_for(settings))
+            engine = stack.enter_context(engine_at(url, warn=True))
+            worker = own_worker(url, tasks, display.say, environment=alone(settings))
+            if tasks or settings.redis_url is None:
+                stack.enter_context(worker)
         deploy(engine, files)
         _warn(engine, files)
         with display:
@@ -112,6 +113,13 @@ def _run(
             # It is idle, and its Redis goes with it: an end in order would only take seconds.
             worker.kill()
         return execution
+
+
+def _starting(console: Console) -> AbstractContextManager[object]:
+    """What a terminal shows until there is an execution to show."""
+    if not console.is_terminal:
+        return nullcontext()
+    return console.status("starting", spinner_style="cyan")
 
 
 def _warn(engine: Engine, files: Sequence[FlowFile]) -> None:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from celery import Celery, chain, group
 from celery import Signature as Signature
@@ -21,6 +21,9 @@ POLICY_HEADER = "penstock_retry"
 
 TAG = "@TAG@"
 """Stands in a stored message for the id that the script gives to each copy it sends."""
+
+App: TypeAlias = Celery
+"""A Celery app, for those who have no Celery."""
 
 Form = Literal["flow", "task", "wait", "retry", "lane", "join", "resume", "due"]
 
@@ -54,6 +57,9 @@ ENGINE_TASKS = (BEGIN, WAIT, JOIN, LANE, RESUME, STEP, UNSERVED)
 
 STATE_SHOWN = "(state,)"
 """What Flower shows of a state that plain Celery carries: it holds the users' data."""
+
+LOST_WAIT_S = 0.5
+"""How long a worker waits for the last word of a dead pool process before its step runs again."""
 
 RESULTS_S = 86_400
 """How long Celery keeps results: there are some only where a flow runs as plain Celery."""
@@ -153,6 +159,15 @@ class Canvas:
         members: Signature = group(*signatures, app=self.app)
         return members
 
+    def publish(self, sending: Sending) -> None:
+        """Has Celery itself send a message, as it stands; the engine's scripts send `envelope`."""
+        signature = self.signature(sending)
+        with self.app.connection_for_write() as connection:
+            producer = self.app.amqp.Producer(connection, auto_declare=False)
+            signature.apply_async(producer=producer, ignore_result=True)
+        # Celery declares a queue that it is given by name, and would have a worker consume it.
+        self.app.amqp.queues.pop(sending.queue, None)
+
     def envelope(self, sending: Sending) -> str:
         """The message as Celery's Redis transport keeps it in the queue's list."""
         signature = self.signature(sending)
@@ -161,7 +176,7 @@ class Canvas:
         task_id = options.pop("task_id")
         message = self.app.amqp.as_task_v2(
             task_id,
-            signature.task,
+            sending.name,
             args=(),
             kwargs=signature.kwargs,
             argsrepr="()",
@@ -206,6 +221,7 @@ def make_app(broker_url: str, queue: str, visibility_timeout_s: float = 3600.0) 
         task_track_started=False,
         task_store_errors_even_if_ignored=False,
         worker_prefetch_multiplier=1,
+        worker_lost_wait=LOST_WAIT_S,
         worker_send_task_events=True,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,

@@ -43,7 +43,6 @@ class Batch:
     fence: str
     first: int
     stop: int
-    losses: int
     parent: Frame
     fork_event_id: int
     next_event_id: int

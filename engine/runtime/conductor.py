@@ -75,10 +75,10 @@ class Conductor:
         match happening:
             case hap.Submitted() if child and verdict is Verdict.APPLIED:
                 Ending(self.runtime).notify_if_ended(child)
-            case hap.Joined(results):
+            case hap.Joined() | hap.JoinFailed():
                 assert claim.frame.step is not None
                 join = forks.join_of(claim.frame, graph.node(claim.frame.step.path))
-                forks.forget(self.runtime, claim.pointer.execution_id, join, len(results))
+                forks.forget(self.runtime, claim.pointer.execution_id, join, claim.pointer.fence)
             case _:
                 return
 

@@ -61,6 +61,17 @@ def cut(runtime: Runtime, pointer: Pointer, graph: Graph, keys: list[str]) -> li
     return children
 
 
+def item_frame(
+    runtime: Runtime, pointer: Pointer, graph: Graph, join: str, index: int
+) -> Frame | None:
+    """The frame of an item that a batch is at; None: its fork is over."""
+    parent = runtime.store.frame(pointer.execution_id, parent_id(f"{join}.0"))
+    if parent is None or parent.step is None:
+        return None
+    child = scheduler.open_child(graph, parent, index, item_of(graph, parent, index))
+    return scheduler.begin(graph, child, runtime.info(pointer, 0)).frame
+
+
 def item_of(graph: Graph, parent: Frame, index: int) -> Any:
     """The element at `index` of the collection that a foreach goes over; None for a parallel."""
     assert parent.step is not None
@@ -78,13 +89,7 @@ def _frame(
         return runtime.store.frame(pointer.execution_id, key)
     if not state.get("open"):
         return None
-    join = key.rpartition("*")[0]
-    parent = runtime.store.frame(pointer.execution_id, parent_id(f"{join}.0"))
-    if parent is None or parent.step is None:
-        return None
-    index = int(state["cur"])
-    child = scheduler.open_child(graph, parent, index, item_of(graph, parent, index))
-    return scheduler.begin(graph, child, runtime.info(pointer, 0)).frame
+    return item_frame(runtime, pointer, graph, key.rpartition("*")[0], int(state["cur"]))
 
 
 def _rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
@@ -142,8 +142,10 @@ class Explainer:
         delay_s: float | None = None,
     ) -> MessageForm:
         """A message form; `queue` None: the engine's own."""
-        headers = HEADERS_OF[form] + (("shadow",) if shown else ())
-        return MessageForm(form, task, queue or self.given.queue, headers, shown, delay_s)
+        late = delay_s is None or delay_s > 0
+        headers = [name for name in HEADERS_OF[form] if late or name != "eta"]
+        headers += ["shadow"] if shown else []
+        return MessageForm(form, task, queue or self.given.queue, tuple(headers), shown, delay_s)
 
     def _step(self, node: Node) -> StepForm:
         step = node.step
@@ -160,7 +162,7 @@ class Explainer:
                     step.timeout_s,
                 )
             case WaitStep():
-                return StepForm(node.path, step.name, kind, "link", (self._wait(step),))
+                return StepForm(node.path, step.name, kind, "link", self._wait(step))
             case ParallelStep() | ForeachStep():
                 limit = step.concurrency if isinstance(step, ForeachStep) else len(step.branches)
                 forms = self._fork(node, step)
@@ -185,7 +187,7 @@ class Explainer:
         shown = None if served else node.resource.display
         forms = [self.message("task", name, shown, queue)]
         if step.retry:
-            forms.append(self._delayed("retry", name, shown, queue, _shortest(step.retry)))
+            forms += self._delayed("retry", name, _delays(step.retry), shown, queue)
         waits = step.pattern == "waitForCallback" or not served
         if waits or (step.pattern == "sync" and isinstance(node.resource, FlowResource)):
             forms.append(self.message("resume", RESUME))
@@ -200,19 +202,31 @@ class Explainer:
             return known[0]
         return Served(names[0], self.given.queue) if names else None
 
-    def _wait(self, step: WaitStep) -> MessageForm:
-        if step.timestamp is not None:
-            return self.message("due", WAIT)
-        delay_s = step.duration if isinstance(step.duration, int | float) else None
-        return self._delayed("wait", WAIT, None, None, delay_s)
+    def _wait(self, step: WaitStep) -> tuple[MessageForm, ...]:
+        if not isinstance(step.duration, int | float):
+            return self._delayed("wait", WAIT, ())
+        return self._delayed("wait", WAIT, (step.duration,)) if step.duration > 0 else ()
 
     def _delayed(
-        self, form: Form, task: str, shown: str | None, queue: str | None, delay_s: float | None
-    ) -> MessageForm:
-        """A message with an ETA; beyond the horizon a timer keeps it, and then it has none."""
-        if delay_s is not None and delay_s > self.given.timer_horizon_s:
-            return self.message("due", task, shown, queue)
-        return self.message(form, task, shown, queue, delay_s)
+        self,
+        form: Form,
+        task: str,
+        delays_s: Sequence[float],
+        shown: str | None = None,
+        queue: str | None = None,
+    ) -> tuple[MessageForm, ...]:
+        """A message with an ETA, and the one of a timer for delays beyond the horizon.
+
+        `delays_s` empty: how long it will be is not known.
+        """
+        soon = [delay for delay in delays_s if delay <= self.given.timer_horizon_s]
+        forms = []
+        if soon or not delays_s:
+            first = soon[0] if soon else None
+            forms.append(self.message(form, task, shown, queue, first))
+        if len(soon) < len(delays_s) or not delays_s:
+            forms.append(self.message("due", task, shown, queue))
+        return tuple(forms)
 
     def _fork(self, node: Node, step: ParallelStep | ForeachStep) -> tuple[MessageForm, ...]:
         first = self.graph.first(f"{node.path}/steps") if isinstance(step, ForeachStep) else None
@@ -250,5 +264,7 @@ def _retry(policy: RetryPolicy) -> RetryForm:
     return RetryForm(policy.errors, policy.max_attempts, delays, policy.jitter)
 
 
-def _shortest(policies: tuple[RetryPolicy, ...]) -> float:
-    return min(delay_before(policy, 1) for policy in policies)
+def _delays(policies: tuple[RetryPolicy, ...]) -> list[float]:
+    """The first and the last delay of each policy."""
+    numbers = ((policy, number) for policy in policies for number in (1, policy.max_attempts))
+    return [delay_before(policy, number) for policy, number in numbers]

@@ -15,6 +15,9 @@ from engine.runtime.keys import Keys
 ANNOUNCE_TTL_S = 15.0
 """A worker that has not announced itself for so long is gone."""
 
+FORGET_S = 3600.0
+"""When the name of a worker that is gone is forgotten."""
+
 CACHE_S = 1.0
 
 
@@ -51,7 +54,8 @@ class Fleet:
         pipe = self._redis.pipeline(transaction=False)
         pipe.set(self._keys.worker(info.node), text, px=round(ANNOUNCE_TTL_S * 1000))
         pipe.zadd(self._keys.workers, {info.node: time.time() + ANNOUNCE_TTL_S})
-        pipe.zremrangebyscore(self._keys.workers, "-inf", time.time() - 3600)
+        pipe.zremrangebyscore(self._keys.workers, "-inf", time.time() - FORGET_S)
+        pipe.pexpire(self._keys.workers, round(FORGET_S * 1000))
         pipe.execute()
 
     def leave(self, node: str) -> None:

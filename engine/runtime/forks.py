@@ -115,16 +115,22 @@ def outcome(runtime: Runtime, claim: Claim, graph: Graph) -> hap.Happening:
     return hap.Joined(_results(runtime, identity, join, j["total"]))
 
 
-def forget(runtime: Runtime, execution_id: str, join: str, total: int) -> None:
-    """Deletes what is left of a join after its decision. Idempotent. Cost: O(total), paged."""
-    redis, keys = runtime.store.redis, runtime.store.keys
-    names = [join, f"{join}:body", f"{join}:lane", f"{join}:returned"]
-    redis.hdel(keys.joins(execution_id), *names)
-    for first in range(0, total, PAGE):
+def forget(runtime: Runtime, execution_id: str, join: str, fence: str) -> None:
+    """Deletes what is left of a join after its decision; `fence`: its frame's while it waited.
+
+    The decision may have led back to the fork, which is open anew then: that one stays.
+    Idempotent. Cost: O(children), paged.
+    """
+    j = runtime.store.join(execution_id, join)
+    if j is None or j["fence"] != fence:
+        return
+    total = int(j["total"])
+    for first in range(0, max(1, total), PAGE):
         stop = min(total, first + PAGE)
         fields = [f"{join}.{i}:call" for i in range(first, stop)]
         fields += [f"{join}:{i}" for i in range(first, stop)]
-        redis.hdel(keys.results(execution_id), *fields)
+        order = {"join": join, "fence": fence, "results": fields, "whole": stop == total}
+        runtime.store.verb("forget", execution_id, **order)
 
 
 def _results(runtime: Runtime, execution_id: str, join: str, total: int) -> list[Any]:

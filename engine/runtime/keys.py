@@ -101,9 +101,9 @@ class Keys:
         """The hash of what a worker's slots are at: Celery task id to lease member."""
         return f"{self.shard}:held:{node}"
 
-    def execution(self, execution_id: str, queue: str = "", node: str = "") -> list[str]:
+    def execution(self, execution_id: str, queue: str = "", node: str = "") -> tuple[str, ...]:
         """KEYS 1 to 13 of a script on an execution, as the prelude names them."""
-        return [
+        return (
             self.record(execution_id),
             self.frames(execution_id),
             self.states(execution_id),
@@ -117,4 +117,4 @@ class Keys:
             queue or self.queue,
             self.queue,
             self.held(node),
-        ]
+        )

@@ -82,9 +82,7 @@ class BatchRun:
         for done, index in enumerate(range(self.batch.first, self.batch.stop)):
             begun = opened or self._begin(index)
             follower = None
-            if done == 0 and self.batch.losses:
-                answer = self._lost(index, begun)
-            elif not self._runs_here(begun):
+            if not self._runs_here(begun):
                 answer = self._park(index, begun, begun.events)
             elif opened is None and not self._open(index, begun):
                 return done
@@ -134,14 +132,6 @@ class BatchRun:
         if follower is not None:
             order["next_events"] = self._rows(follower, self._first_events(follower))
         return self.runtime.store.item(self.batch, index, order)
-
-    def _lost(self, index: int, begun: Decision) -> Answer:
-        """The item's last worker died: what its policies make of it."""
-        assert begun.frame.step is not None
-        step = replace(begun.frame.step, losses=self.batch.losses - 1)
-        frame = replace(begun.frame, step=step)
-        decision = scheduler.decide(self.graph, frame, hap.WorkerLost(), self.info)
-        return self._park(index, decision, decision.events)
 
     def _park(self, index: int, decision: Decision, events: Sequence[NewEvent]) -> Answer:
         """Settles an item whose frame goes on by messages of its own, or has ended already."""

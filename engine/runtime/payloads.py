@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 REFERENCE = "\u0000payload"
@@ -17,12 +17,17 @@ VALUE_LIMIT_BYTES = 4096
 PAGE_BYTES = 256 * 1024
 CACHE_BYTES = 64 * 1024 * 1024
 
-_CHEAP = (bool, int, float, type(None))
+SMALL = 1024
+"""Characters, roughly, of an object that is written as it is, without a look at its parts."""
+
+_CHEAP = frozenset({bool, int, float, type(None)})
+_MARK = '"\\u0000payload"'
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def dumps(value: Any) -> str:
     """Compact JSON. Raises ValueError for NaN and infinities, TypeError for what JSON has not."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encode(value)
 
 
 class PayloadCache:
@@ -83,6 +88,8 @@ class Packer:
 
     def pack(self, execution_id: str, value: dict[str, Any]) -> str:
         """JSON text of an object, large values as references; stores what is not stored yet."""
+        if (text := _small_text(value)) is not None:
+            return text
         parts = [f"{dumps(str(k))}:{self._part(execution_id, v)}" for k, v in value.items()]
         text = "{" + ",".join(parts) + "}"
         if len(text) > self._inline_limit or REFERENCE in value:
@@ -91,6 +98,8 @@ class Packer:
 
     def pack_detail(self, execution_id: str, detail: dict[str, Any]) -> str:
         """JSON text of an object whose values may be inputs and outputs, each packed by itself."""
+        if (text := _small_text(detail)) is not None:
+            return text
         parts = []
         for key, value in detail.items():
             pack = self.pack if isinstance(value, dict) else self._part
@@ -103,13 +112,13 @@ class Packer:
         return {key: self.resolve(execution_id, value) for key, value in detail.items()}
 
     def _part(self, execution_id: str, value: Any) -> str:
-        if isinstance(value, _CHEAP):
+        if type(value) in _CHEAP:
             return dumps(value)
         name = self._cache.name_of(value)
         if name is not None and (execution_id, name) in self._saved:
-            return dumps({REFERENCE: name})
+            return _reference_to(name)
         text = dumps(value)
-        if len(text) > VALUE_LIMIT_BYTES or text.startswith('{"\\u0000payload"'):
+        if len(text) > VALUE_LIMIT_BYTES or text.startswith("{" + _MARK):
             return self._reference(execution_id, value, text)
         return text
 
@@ -123,7 +132,7 @@ class Packer:
                 self._save(execution_id, f"{name}.{page}", part)
             self._remember(execution_id, name)
         self._cache.put(name, value, len(data))
-        return dumps({REFERENCE: name})
+        return _reference_to(name)
 
     def _remember(self, execution_id: str, name: str) -> None:
         self._saved[(execution_id, name)] = None
@@ -158,3 +167,39 @@ class Packer:
             self._cache.put(name, held, len(text))
         self._remember(execution_id, name)
         return held
+
+
+def _reference_to(name: str) -> str:
+    return f'{{{_MARK}:"{name}"}}'
+
+
+def _small_text(value: dict[str, Any]) -> str | None:
+    """The text of an object that is small, whatever is in it; None: its parts decide."""
+    if _room_after(value, SMALL) < 0:
+        return None
+    text = dumps(value)
+    return None if _MARK in text else text
+
+
+def _room_after(value: Any, room: int) -> int:
+    """What is left of some room, in characters, beside a value: negative if it is too large.
+
+    A look at a large value costs no more than one at a small one.
+    """
+    kind = type(value)
+    if kind in _CHEAP:
+        return room
+    if kind is str:
+        return room - len(value)
+    if kind is dict:
+        return _room_after_all(value.values(), _room_after_all(value, room))
+    return _room_after_all(value, room) if kind is list else -1
+
+
+def _room_after_all(values: Collection[Any], room: int) -> int:
+    room -= 4 * len(values)
+    for value in values:
+        if room < 0:
+            break
+        room = _room_after(value, room)
+    return room

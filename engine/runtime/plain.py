@@ -3,11 +3,11 @@
 Its state is carried: each signature gets, as its first argument, what the one before it has
 returned (`engine.runtime.carrying`), runs the task that the state stands at, and returns the state
 at the flow's next task, wait or fork. A straight run is a chain. A fork is a group of lanes with
-the join after it, which gets all their states as the body of a chord; a lane takes its items one
-after the other, so that there are never more at once than the step's concurrency. A wait is a
-countdown or an ETA, a retry is Celery's own. The last signature returns the flow's output, or raises
-ExecutionFailed. All keep their results for RESULTS_S, on the same Redis: without them a failure
-would not reach whoever waits for the last one.
+the join after it, which gets all their states as the body of a chord; a lane takes its items
+one after the other, so that there are never more at once than the step's concurrency. A wait is
+a countdown or an ETA, a retry is Celery's own. The last signature returns the flow's output, or
+raises ExecutionFailed. All keep their results for RESULTS_S, on the same Redis: without them a
+failure would not reach whoever waits for the last one.
 
 What holds of the store does not hold here: a message that Redis loses is lost, one that it
 delivers twice runs twice, and a failed branch does not cut off the others.
@@ -44,13 +44,17 @@ from engine.runtime.sending import task_message
 from engine.runtime.starting import check_object
 
 MAX_SIGNATURES = 5000
-"""The most signatures of one canvas: every message of a chain carries all that come after it."""
+"""The most signatures of one canvas: it is built and sent as a whole."""
+
+MAX_IN_LANE = 500
+"""The most signatures of one lane: each message of a chain carries all that come after it."""
 
 
 def to_canvas(runtime: Runtime, flow: FlowRecord, input: dict[str, Any]) -> Signature:
     """A flow with this input as a Celery canvas; its result is the flow's output.
 
-    The workers must be Penstock's, with the flow's tasks.
+    The workers must be Penstock's, with the flow's tasks. Applied twice it runs twice, under the
+    same execution name and with the same idempotency keys.
 
     Raises:
         NotCanvasable: a step needs the store. InvalidArgument, EntityTooLarge: the input.
@@ -158,6 +162,9 @@ class Draft:
         if isinstance(step, ForeachStep):
             window = min(window, step.concurrency)
         lanes = [[link for row in members[lane::window] for link in row] for lane in range(window)]
+        if len(lanes[0]) > MAX_IN_LANE:
+            why = f"a lane has more than {MAX_IN_LANE} signatures; allow a higher concurrency"
+            raise NotCanvasable(step.name, why)
         join = self.link(JOIN, "join", "", step)
         if window == 1:
             return [*lanes[0], join]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -14,11 +15,13 @@ from redis.exceptions import RedisError
 STORE_ERRORS = (RedisError,)
 """What is raised when the store cannot be reached, after the client's own retries."""
 
-JOINING = frozenset({"settle", "fork", "lane", "item", "resend", "batch_lost"})
+JOINING = frozenset({"settle", "fork", "lane", "item", "resend", "batch_lost", "forget"})
 """Verbs that touch join counters."""
 
 BARE = frozenset({"sweep", "renew"})
 """Verbs that are not about one execution: the prelude is not theirs."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Verdict(StrEnum):
@@ -65,11 +68,11 @@ class Scripts:
             head = "" if name in BARE else prelude + (joins if name in JOINING else "")
             self._scripts[name] = redis.register_script(head + file.read_text())
 
-    def call(self, verb: str, keys: list[str], order: dict[str, Any], *more: str) -> Answer:
+    def call(self, verb: str, keys: Sequence[str], order: dict[str, Any], *more: str) -> Answer:
         """Runs a verb. Atomic, Idempotent by order["call"]. Cost: as the script's header says."""
-        reply = self._scripts[verb](keys=keys, args=[json.dumps(order), *more])
+        reply = self._scripts[verb](keys=keys, args=[_encode(order), *more])
         return Answer(Verdict(reply[0]), tuple(reply[1:]))
 
-    def raw(self, verb: str, keys: list[str], order: dict[str, Any]) -> Any:
+    def raw(self, verb: str, keys: Sequence[str], order: dict[str, Any]) -> Any:
         """Runs a verb that has no verdict. Atomic."""
-        return self._scripts[verb](keys=keys, args=[json.dumps(order)])
+        return self._scripts[verb](keys=keys, args=[_encode(order)])

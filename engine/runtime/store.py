@@ -88,7 +88,7 @@ class ExecutionStore:
         if timeout_s is not None:
             order["timeout_ms"] = round(timeout_s * 1000)
         keys = self.keys.execution(identity, standing.queue)
-        keys += [self.keys.executions, self.keys.executions_of(pointer.flow)]
+        keys += (self.keys.executions, self.keys.executions_of(pointer.flow))
         return self.scripts.call("start", keys, order)
 
     def claim(self, pointer: Pointer, holder: Holder) -> Claim | Verdict:
@@ -175,14 +175,13 @@ class ExecutionStore:
         answer = self.scripts.call("lane", self.keys.execution(identity, node=holder.node), order)
         if not answer.applied:
             return answer.verdict
-        first, stop, losses, doc, fork_event, events, definition = answer.values
+        first, stop, doc, fork_event, events, definition = answer.values
         return Batch(
             pointer=pointer,
             holder=holder,
             fence=order["call"],
             first=int(first),
             stop=int(stop),
-            losses=int(losses or 0),
             parent=self.unpack_frame(identity, doc),
             fork_event_id=int(fork_event),
             next_event_id=int(events) + 1,
@@ -318,5 +317,5 @@ class ExecutionStore:
             order["exact"] = exact
         return order
 
-    def _keys(self, claim: Claim, queue: str = "") -> list[str]:
+    def _keys(self, claim: Claim, queue: str = "") -> tuple[str, ...]:
         return self.keys.execution(claim.pointer.execution_id, queue, claim.holder.node)

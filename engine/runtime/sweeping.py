@@ -8,6 +8,7 @@ from typing import Any
 from engine.core.states import ExecutionStatus
 from engine.errors import ExecutionAlreadyCompleted, ExecutionNotExists
 from engine.runtime.canvas import BEGIN, ENGINE_TASKS, JOIN, RESUME, WAIT, Sending
+from engine.runtime.cutting import item_frame
 from engine.runtime.ending import Ending
 from engine.runtime.fleet import ANNOUNCE_TTL_S
 from engine.runtime.pointer import Pointer
@@ -73,6 +74,7 @@ class Sweeper:
         entry = self.store.redis.hget(self.store.keys.held(node), request)
         if entry:
             self._lost(str(entry))
+            self.store.redis.hdel(self.store.keys.held(node), request)
 
     def _due(self, key: str) -> list[str]:
         order = {"call": new_id(), "limit": LIMIT, "hold_ms": round(HOLD_S * 1000)}
@@ -129,12 +131,11 @@ class Sweeper:
     def _lost(self, entry: str) -> None:
         """A lease was not renewed: its worker is gone."""
         identity, frame, fence = entry.split("|")
-        if "*" in frame:
-            join = frame.rpartition("*")[0]
-            self.store.verb("batch_lost", identity, join=join, batch=fence)
-            return
         flow, _, name = identity.partition(":")
         pointer = Pointer(flow, name, "", 1, frame, fence, "resume")
+        if "*" in frame:
+            self._batch_lost(pointer)
+            return
         state = self.store.state(identity, frame)
         if state is not None and state["st"] == "RUNNING" and state["fence"] == fence:
             news = {"kind": "lost"} if self._is_task(pointer, state) else None
@@ -157,6 +158,28 @@ class Sweeper:
         definition = self.store.record(pointer.execution_id)["definition"]
         resource = self.runtime.definitions.graph(definition).node(frame.step.path).resource
         return resource is not None and served_names(resource) != ()
+
+    def _batch_lost(self, pointer: Pointer) -> None:
+        """A lane's lease was not renewed: the item it was at goes on by itself, as a task does."""
+        identity, join = pointer.execution_id, pointer.frame.rpartition("*")[0]
+        verdict = Verdict.MOVED
+        while verdict is Verdict.MOVED:
+            state = self.store.state(identity, pointer.frame) or {}
+            order = self._open_item(pointer, join, int(state["cur"])) if state.get("open") else {}
+            answer = self.store.verb("batch_lost", identity, join=join, batch=pointer.fence, **order)
+            verdict = answer.verdict
+
+    def _open_item(self, pointer: Pointer, join: str, index: int) -> dict[str, object]:
+        """The item that a batch is at, as a frame whose worker was lost."""
+        identity = pointer.execution_id
+        graph = self.runtime.definitions.graph(self.store.record(identity)["definition"])
+        frame = item_frame(self.runtime, pointer, graph, join, index)
+        if frame is None:
+            return {}
+        news = self.store.packer.pack_detail(identity, {"kind": "lost"})
+        to = again(self.runtime, replace(pointer, frame=frame.id)).order() | {"wake": news}
+        doc = self.store.pack_frame(identity, frame)
+        return {"index": index, "frame": frame.id, "doc": doc, "to": to}
 
     def _resend(self, entry: str) -> None:
         """A message was not claimed in time: it may be lost."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from tasks.oss.fake_server import FakeOss, fill
 from tasks.storage import LocalStore
@@ -64,7 +65,7 @@ def local_archive(folder: Path, objects: int) -> Archive:
 
 @contextmanager
 def oss_archive(objects: int) -> Iterator[tuple[Archive, FakeOss]]:
-    """A bucket on the OSS server for tests. Credentials must be in this process's environment."""
+    """A bucket on the OSS server for tests."""
     with FakeOss(thaw_s=THAW_S) as server:
         fill(server.buckets, BUCKET, 0)
         keys = tuple(f"photos/ü+{number:05d}" for number in range(objects))
@@ -75,11 +76,8 @@ def oss_archive(objects: int) -> Iterator[tuple[Archive, FakeOss]]:
 
 @contextmanager
 def s3_archive(objects: int) -> Iterator[Archive]:
-    """A bucket on moto. Credentials must be in this process's environment."""
+    """A bucket on moto."""
     with moto_server() as url:
-        urllib.request.urlopen(
-            urllib.request.Request(f"{url}/moto-api/reset", method="POST")
-        ).close()
         keys = tuple(f"photos/ü+{number:05d}" for number in range(objects))
         archive = _remote(f"s3+{url}", keys)
         archive.store.create_bucket(BUCKET)  # type: ignore[attr-defined]  # S3Store has it
@@ -89,8 +87,11 @@ def s3_archive(objects: int) -> Iterator[Archive]:
 
 
 def _remote(endpoint: str, keys: tuple[str, ...]) -> Archive:
-    settings = StorageSettings(allow=(endpoint,))
-    store = open_bucket(endpoint, BUCKET, settings).store
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in CREDENTIALS.items():
+            environment.setenv(name, value)
+        settings = StorageSettings(allow=(endpoint,))
+        store = open_bucket(endpoint, BUCKET, settings).store
     return Archive(endpoint, store, keys, {**CREDENTIALS, **_allowing(endpoint)})
 
 

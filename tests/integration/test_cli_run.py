@@ -147,9 +147,7 @@ def test_what_cannot_run_is_told_in_a_line_and_nothing_starts(
     assert processes_of(folder) == []
 
 
-def test_a_file_with_an_odd_name_gets_a_flow_with_a_plain_one(
-    folder: Path, redis_url: str
-) -> None:
+def test_a_file_with_an_odd_name_gets_a_flow_with_a_plain_one(folder: Path, redis_url: str) -> None:
     done = penstock(
         "run", "my flow.v2.yml", "--tasks", "my_tasks.py", "--input", _numbers(4), cwd=folder,
         env={"PENSTOCK_REDIS_URL": redis_url},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.config import Settings
 from engine.core.checks import load_flow
 from engine.core.events import Event, EventType
+from engine.core.graph import Graph
 from engine.core.history import normalise
 from engine.runtime.embedded import EmbeddedRedis
 from engine.simulate.simulator import Simulation, simulate
@@ -25,7 +26,7 @@ from tests.stores import without_ttl
 INPUT: dict[str, Any] = {"x": 2, "y": 0, "n": True}
 DISORDER = Trouble(twice=0.3, early=0.02, between=0.1)
 LOSSES = Trouble(twice=0.2, lost=0.15, between=0.05)
-DEATHS = Trouble(twice=0.1, lost=0.05, between=0.05, death=0.03)
+DEATHS = Trouble(twice=0.1, lost=0.05, between=0.15, death=0.05, stall=0.02)
 
 # Drawing a whole flow is slow for Hypothesis' taste, and the server is shared on purpose: every
 # example has an execution of its own.
@@ -67,11 +68,13 @@ def driver_on(server: EmbeddedRedis, functions: Any, seed: int, trouble: Trouble
     )
 
 
+def graph_of(document: Document) -> Graph:
+    return load_flow(text_of(document))[0]
+
+
 def simulated(document: Document, functions: Any = TASKS) -> Simulation:
-    graph = load_flow(text_of(document))[0]
-    return simulate(
-        graph, INPUT, tasks=functions, now=0.0, flow_name="flow", execution_name="e-1"
-    )
+    graph = graph_of(document)
+    return simulate(graph, INPUT, tasks=functions, now=0.0, flow_name="flow", execution_name="e-1")
 
 
 def caused_wrongly(history: list[Event]) -> list[str]:
@@ -147,7 +150,7 @@ def test_a_join_fires_once(redis_server: EmbeddedRedis, document: Document, seed
     driver.run(text_of(document), INPUT)
     forks = {
         node.step.name
-        for node in load_flow(text_of(document))[0].nodes.values()
+        for node in graph_of(document).nodes.values()
         if type(node.step).__name__ in ("ParallelStep", "ForeachStep")
     }
     left: Counter[tuple[str, str]] = Counter()

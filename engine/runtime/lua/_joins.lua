@@ -4,20 +4,28 @@ local function join_of(join)
   local text = redis.call('HGET', KEYS[4], join)
   return text and cjson.decode(text) or nil
 end
-
 local function keep_join(join, j) redis.call('HSET', KEYS[4], join, cjson.encode(j)) end
-
 local function left(j) return j.total - j.cursor + j.returned end
 
--- Sends a lane if there are items to open, a place in the window and fewer lanes than wanted.
+-- Sends a lane if items, a place and too few lanes are left; a deadline watches: lanes may all be lost.
 local function send_lane(join, j)
-  if j.st ~= 'OPEN' or left(j) - j.lanes <= 0 or j.active + j.lanes >= j.window then return end
+  if j.st ~= 'OPEN' or left(j) <= 0 or j.active >= j.window then return end
+  local sends = left(j) > j.lanes and j.active + j.lanes < j.window
+  redis.call('ZADD', KEYS[8], sends and 'CH' or 'NX', now + order.grace_ms, order.id .. '|' .. join .. '|lane')
+  if not sends then return end
   local tag = order.call .. '.' .. j.sent
   local envelope = string.gsub(redis.call('HGET', KEYS[4], join .. ':lane'), '@TAG@', tag)
-  j.sent = j.sent + 1
-  j.lanes = j.lanes + 1
+  j.sent, j.lanes = j.sent + 1, j.lanes + 1
   redis.call('LPUSH', j.queue, envelope)
-  redis.call('ZADD', KEYS[8], now + order.grace_ms, order.id .. '|' .. join .. '|lane')
+end
+
+-- Items of a batch that did not get their turn can be taken again.
+local function give_back(join, j, from, to)
+  if from >= to then return end
+  local ranges = cjson.decode(redis.call('HGET', KEYS[4], join .. ':returned') or '[]')
+  table.insert(ranges, {from, to})
+  redis.call('HSET', KEYS[4], join .. ':returned', cjson.encode(ranges))
+  j.returned = j.returned + to - from
 end
 
 -- Wakes the frame that waits at the fork: all have ended, or one failure too many.

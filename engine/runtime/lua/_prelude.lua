@@ -36,7 +36,7 @@ local function stand(frame, to, last)
   -- Workers hold delayed messages in their memory: beyond a number of them the timer set waits instead.
   if to.delay_ms and to.st == 'READY' then
     local held = redis.call('ZCOUNT', KEYS[8], now + order.grace_ms + 50, '+inf')
-    if held >= order.max_eta then to.st = 'WAITING' end
+    if held >= order.max_eta then to.st, to.timeout_ms = 'WAITING', nil end
   end
   state.st = to.st
   if to.st == 'READY' then

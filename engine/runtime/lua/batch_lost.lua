@@ -1,23 +1,25 @@
--- Purpose: the worker of a batch died: its items go back, the one that was running counts a loss.
--- ARGV: order {id, call, join, batch}. KEYS: the prelude's. Verdicts: APPLIED; STALE: it ended. Cost: O(1).
+-- Purpose: the worker of a batch died: the item it was at goes on as a frame of its own, the others go back.
+-- ARGV: order {id, call, join, batch}; where an item is open also {index, frame, doc, to}. KEYS: the prelude's.
+-- Verdicts: APPLIED; MOVED: it is at another item than the caller saw; STALE: it ended, or is being cut off. Cost: O(1).
 local key = order.join .. '*' .. order.batch
 local batch = state_of(key)
 redis.call('ZREM', KEYS[9], order.id .. '|' .. key .. '|' .. order.batch)
 if not batch then return {'STALE'} end
-redis.call('HDEL', KEYS[3], key)
 local j = join_of(order.join)
-if not j or j.st ~= 'OPEN' then return {'STALE'} end
-local ranges = cjson.decode(redis.call('HGET', KEYS[4], order.join .. ':returned') or '[]')
+-- Whoever cuts the join off still has to close the item that is open.
+if not j or j.st ~= 'OPEN' or redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'STALE'} end
+local open_at = batch.open and batch.cur or nil
+if open_at ~= order.index then return {'MOVED'} end
+redis.call('HDEL', KEYS[3], key)
 local from = batch.cur
-if batch.open then
-  if from + 1 < batch.to then table.insert(ranges, {from + 1, batch.to, 0}) end
-  table.insert(ranges, {from, from + 1, (batch.losses or 0) + 1})
+if order.frame then
+  redis.call('HSET', KEYS[2], order.frame, order.doc)
+  stand(order.frame, order.to, batch.last)
+  from = from + 1
 else
-  table.insert(ranges, {from, batch.to, batch.losses or 0})
+  j.active = j.active - 1
 end
-j.returned = j.returned + batch.to - from
-j.active = j.active - 1
-redis.call('HSET', KEYS[4], order.join .. ':returned', cjson.encode(ranges))
+give_back(order.join, j, from, batch.to)
 redis.call('HINCRBY', KEYS[1], 'handovers', 1)
 send_lane(order.join, j)
 keep_join(order.join, j)

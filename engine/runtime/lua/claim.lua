@@ -11,6 +11,8 @@ if not again then
   if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then return {'PAUSED'} end
   if state.due and now < state.due then return {'EARLY', state.due - now} end
   local m = member(order.frame, order.fence)
+  -- The call that brought the frame here may still be repeated.
+  state.was, state.was_last = state.call, state.last
   state.st, state.call, state.worker = 'RUNNING', order.call, order.worker
   if state.kind == 'task' then
     local detail = cjson.encode({attempt = order.attempt, worker = order.worker})
@@ -20,6 +22,7 @@ if not again then
   redis.call('ZREM', KEYS[8], m)
   redis.call('ZADD', KEYS[9], now + order.lease_ms, m)
   redis.call('HSET', KEYS[13], order.request, m)
+  redis.call('PEXPIRE', KEYS[13], order.lease_ms * 4)
   if state.to and state.kind == 'task' then redis.call('ZADD', KEYS[10], now + state.to, 'timeout|' .. m) end
 end
 local run = redis.call('HMGET', KEYS[1], 'events', 'definition')

@@ -3,8 +3,10 @@
 -- Verdicts: APPLIED; REPEATED: it was ending already; STALE {status}: it has ended; MISSING. Cost: O(1).
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status then return {'MISSING'} end
+if redis.call('HGET', KEYS[1], 'ending_call') == order.call then return {'APPLIED'} end
 if status ~= 'Running' and status ~= 'Starting' and status ~= 'Paused' then return {'STALE', status} end
 if redis.call('HSETNX', KEYS[1], 'ending', order.ending) == 0 then return {'REPEATED'} end
+redis.call('HSET', KEYS[1], 'ending_call', order.call)
 redis.call('ZREM', KEYS[10], 'expire|' .. order.id .. '||')
 redis.call('ZADD', KEYS[10], now + order.net_ms, 'ending|' .. order.id .. '||')
 return {'APPLIED'}

@@ -5,7 +5,9 @@
 if order.request then redis.call('HDEL', KEYS[13], order.request) end
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status then return {'MISSING'} end
-if redis.call('HGET', KEYS[1], 'end_call') == order.call then return {'APPLIED', 0} end
+if redis.call('HGET', KEYS[1], 'end_call') == order.call then
+  return {'APPLIED', tonumber(redis.call('HGET', KEYS[1], 'events'))}
+end
 if redis.call('HEXISTS', KEYS[1], 'stopped_ms') == 1 then return {'STALE'} end
 local state = state_of('') or {last = redis.call('HGET', KEYS[1], 'events') or 0}
 local ending = redis.call('HEXISTS', KEYS[1], 'ending') == 1

@@ -6,6 +6,7 @@ redis.call('HDEL', KEYS[13], order.request)
 local state = state_of(order.frame)
 if not state then return {'MISSING'} end
 if state.call == order.call then return {'APPLIED', state.last} end
+if state.was == order.call then return {'APPLIED', state.was_last} end
 if state.st ~= 'RUNNING' or state.fence ~= order.fence then return {'STALE'} end
 if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
 local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1

@@ -10,12 +10,18 @@ if not batch then
   return {'STALE'}
 end
 if batch.call == order.call then return {'APPLIED', batch.said, batch.goes_on or 0} end
-if not j or j.st ~= 'OPEN' or batch.cur ~= order.index then return {'STALE'} end
-if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
+if not j or j.st ~= 'OPEN' or batch.cur ~= order.index or (batch.open and order.to.st == 'OPEN') then
+  redis.call('HDEL', KEYS[13], order.request)
+  return {'STALE'}
+end
+if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then
+  redis.call('HDEL', KEYS[13], order.request)
+  return {'ENDING'}
+end
 local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1
 if order.exact and order.exact ~= next_id then return {'MOVED', next_id} end
 local to = order.to
-batch.last = record(order.events, batch.last or j.last)
+batch.last = record(order.events, batch.open and batch.last or j.last)
 batch.call, batch.said, batch.goes_on = order.call, 'more', 0
 if to.st == 'OPEN' then
   batch.open = true
@@ -29,7 +35,7 @@ else
   stand(to.frame, to, batch.last)
   j.active = j.active + 1
 end
-batch.cur, batch.losses, batch.open = batch.cur + 1, 0, false
+batch.cur, batch.open = batch.cur + 1, false
 if batch.cur >= batch.to or j.st ~= 'OPEN' or j.active > j.window then
   batch.said = 'end'
   redis.call('HDEL', KEYS[13], order.request)
@@ -37,12 +43,7 @@ if batch.cur >= batch.to or j.st ~= 'OPEN' or j.active > j.window then
   redis.call('HSET', KEYS[5], order.join .. '*:call', order.call)
   redis.call('ZREM', KEYS[9], order.id .. '|' .. key .. '|' .. order.batch)
   j.active = j.active - 1
-  if batch.cur < batch.to and j.st == 'OPEN' then
-    local ranges = cjson.decode(redis.call('HGET', KEYS[4], order.join .. ':returned') or '[]')
-    table.insert(ranges, {batch.cur, batch.to, 0})
-    redis.call('HSET', KEYS[4], order.join .. ':returned', cjson.encode(ranges))
-    j.returned = j.returned + batch.to - batch.cur
-  end
+  give_back(order.join, j, batch.cur, batch.to)
   send_lane(order.join, j)
 else
   if order.next_events then batch.last, batch.open = record(order.next_events, batch.last), true end

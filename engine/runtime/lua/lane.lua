@@ -1,6 +1,6 @@
 -- Purpose: a lane takes the next items of a fork; the call id names the batch it gets.
 -- ARGV: order {id, call, join, worker, request, lease_ms, batch, slots}: batch: as many items as it wants.
--- KEYS: the prelude's. Verdicts: APPLIED {first, end, losses, fork's document, its event, last event id, definition}; EMPTY: nothing left or window full; ENDING; PAUSED; MISSING: join closed. Cost: O(1).
+-- KEYS: the prelude's. Verdicts: APPLIED {first, end, fork's document, its event, last event id, definition}; EMPTY: nothing left or window full; ENDING; PAUSED; MISSING: join closed. Cost: O(1).
 local j = join_of(order.join)
 if not j or j.st ~= 'OPEN' then return {'MISSING'} end
 local key = order.join .. '*' .. order.call
@@ -13,31 +13,31 @@ if not batch then
     keep_join(order.join, j)
     return {'EMPTY'}
   end
-  local first, stop, losses
+  local first, stop
   if j.returned > 0 then
     local text = redis.call('HGET', KEYS[4], order.join .. ':returned')
     local ranges = cjson.decode(text)
     local range = table.remove(ranges)
-    first, stop, losses = range[1], math.min(range[2], range[1] + order.batch), range[3]
-    if losses > 0 then stop = first + 1 end
-    if stop < range[2] then table.insert(ranges, {stop, range[2], 0}) end
+    first, stop = range[1], math.min(range[2], range[1] + order.batch)
+    if stop < range[2] then table.insert(ranges, {stop, range[2]}) end
     j.returned = j.returned - (stop - first)
     redis.call('HSET', KEYS[4], order.join .. ':returned', cjson.encode(ranges))
   else
     local fair = math.ceil((j.total - j.cursor) / (2 * order.slots))
-    first, losses = j.cursor, 0
+    first = j.cursor
     stop = math.min(j.total, first + math.max(1, math.min(order.batch, fair)))
     j.cursor = stop
   end
   j.active = j.active + 1
-  batch = {st = 'BATCH', cur = first, to = stop, losses = losses, fence = order.call, worker = order.worker}
+  batch = {st = 'BATCH', cur = first, to = stop, fence = order.call, worker = order.worker}
   keep(key, batch)
   redis.call('ZADD', KEYS[9], now + order.lease_ms, order.id .. '|' .. key .. '|' .. order.call)
   redis.call('HSET', KEYS[13], order.request, order.id .. '|' .. key .. '|' .. order.call)
+  redis.call('PEXPIRE', KEYS[13], order.lease_ms * 4)
   for _ = 1, math.min(2, math.max(0, order.slots - j.active - j.lanes)) do send_lane(order.join, j) end
   if left(j) <= 0 then redis.call('ZREM', KEYS[8], order.id .. '|' .. order.join .. '|lane') end
   keep_join(order.join, j)
 end
 local run = redis.call('HMGET', KEYS[1], 'events', 'definition')
-return {'APPLIED', batch.cur, batch.to, batch.losses, redis.call('HGET', KEYS[2], j.parent), j.last,
+return {'APPLIED', batch.cur, batch.to, redis.call('HGET', KEYS[2], j.parent), j.last,
         run[1] or '0', run[2]}

@@ -6,10 +6,12 @@
 redis.call('HDEL', KEYS[13], order.request)
 local state = state_of(order.frame)
 if not state then
-  if redis.call('HGET', KEYS[5], order.frame .. ':call') == order.call then return {'APPLIED', 0} end
+  local call, last = string.match(redis.call('HGET', KEYS[5], order.frame .. ':call') or '', '(.*) (.*)')
+  if call == order.call then return {'APPLIED', tonumber(last)} end
   return {'MISSING'}
 end
 if state.call == order.call then return {'APPLIED', state.last} end
+if state.was == order.call then return {'APPLIED', state.was_last} end
 if state.st ~= 'RUNNING' or state.fence ~= order.fence then return {'STALE'} end
 if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
 local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1
@@ -22,7 +24,7 @@ if to.st == 'ENDED' then
   redis.call('HDEL', KEYS[2], order.frame)
   redis.call('HDEL', KEYS[3], order.frame)
   release(order.frame, order.fence)
-  redis.call('HSET', KEYS[5], order.frame .. ':call', order.call)
+  redis.call('HSET', KEYS[5], order.frame .. ':call', order.call .. ' ' .. last)
   j.active = j.active - 1
   child_ended(to.join, j, to.index, to.result, to.failure)
   send_lane(to.join, j)

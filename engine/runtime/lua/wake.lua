@@ -5,6 +5,7 @@
 local state = state_of(order.frame)
 if not state then return {'MISSING'} end
 if state.call == order.call then return {'APPLIED', state.last} end
+if state.was == order.call then return {'APPLIED', state.was_last} end
 if state.fence ~= order.fence then return {'STALE'} end
 if not order.from[state.st] then return {state.wake and 'REPEATED' or 'STALE'} end
 if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end

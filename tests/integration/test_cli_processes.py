@@ -1,0 +1,213 @@
+"""The commands that are processes: `worker`, `up`, `doctor`, `fake-oss`, and the demo."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import signal
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+import redis
+
+from engine.runtime.embedded import EmbeddedRedis
+from engine.runtime.engine import Engine
+from tests.command import PENSTOCK, Background, command, penstock, processes_of
+from tests.waiting import wait_until
+
+FLOW = """\
+version: v1
+type: flow
+steps:
+  - {type: task, name: shout, resourceArn: shout}
+"""
+TASKS = """\
+from penstock import task
+
+@task("shout")
+def shout(input, ctx):
+    return {"text": input["text"].upper()}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shout.yml").write_text(FLOW)
+    (tmp_path / "my_tasks.py").write_text(TASKS)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "options", [["-c", "2"], ["-P", "threads"], ["-P", "solo", "-Q", "penstock"]]
+)
+def test_a_worker_says_ready_and_serves_its_tasks_and_the_shipped_ones(
+    folder: Path, redis_url: str, options: list[str]
+) -> None:
+    env = {"PENSTOCK_REDIS_URL": redis_url}
+    words = ["worker", "--tasks", "my_tasks.py", *options]
+    with Background(PENSTOCK, *words, cwd=folder, env=env) as worker:
+        worker.says("ready")
+        engine = Engine(redis_url)
+        served = engine.runtime.fleet.workers()[0]
+        assert {"shout", "oss:restore"} <= set(served.tasks)
+        engine.create_flow("shout", FLOW)
+        execution = engine.start_execution("shout", {"text": "hey"}).wait(20)
+        assert execution.output is not None and execution.output["text"] == "HEY"
+        assert worker.end(signal.SIGTERM) == 0
+    assert processes_of(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--tasks", "none.py"], "penstock: --tasks none.py: no such file"),
+        (["--pool", "swimming"], "Invalid value"),
+    ],
+)
+def test_a_worker_that_cannot_start_says_why(
+    folder: Path, redis_url: str, words: list[str], told: str
+) -> None:
+    done = penstock("worker", *words, cwd=folder, env={"PENSTOCK_REDIS_URL": redis_url})
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_worker_prints_help_of_its_own(folder: Path) -> None:
+    done = penstock("worker", "--help", cwd=folder)
+    assert done.returncode == 0
+    for option in ("--tasks", "-Q", "-c", "-P"):
+        assert option in done.stdout
+
+
+def test_the_local_stack_runs_flows_shows_them_in_flower_and_ends_with_ctrl_c(
+    folder: Path,
+) -> None:
+    words = ["up", "--tasks", "my_tasks.py", "--flower-port", "0", "-c", "2", "--workers", "2"]
+    with Background(PENSTOCK, *words, cwd=folder) as stack:
+        stack.says("Ctrl-C stops it all")
+        url = _found(r"export PENSTOCK_REDIS_URL=(\S+)", stack.stdout)
+        done = penstock(
+            "run", "shout.yml", "--input", '{"text": "hey"}', "--name", "first",
+            cwd=folder, env={"PENSTOCK_REDIS_URL": url},
+        )  # fmt: skip
+        assert json.loads(done.stdout)["text"] == "HEY"
+        assert len(Engine(url).runtime.fleet.workers()) == 2
+        kwargs = _kwargs_in_flower(stack.stdout, "shout")
+        for part in ("'flow': 'shout'", "'execution': 'first'", "'step': 'shout'", "'attempt': 1"):
+            assert part in kwargs
+        assert stack.end() == 0
+    assert processes_of(folder) == []
+
+
+def test_a_killed_stack_takes_its_processes_with_it(folder: Path) -> None:
+    with Background(PENSTOCK, "up", "--flower-port", "0", "-c", "1", cwd=folder) as stack:
+        stack.says("Ctrl-C stops it all")
+        stack.end(signal.SIGKILL)
+        wait_until(lambda: processes_of(folder) == [], timeout_s=40)
+
+
+def test_flower_is_read_only_and_behind_a_password(folder: Path) -> None:
+    with Background(PENSTOCK, "up", "--flower-port", "0", "-c", "1", cwd=folder) as stack:
+        stack.says("Ctrl-C stops it all")
+        flower, password = _flower(stack.stdout)
+        assert _status(flower + "/api/workers", "penstock:wrong") == 401
+        assert wait_until(lambda: _status(flower + "/api/workers", password) == 200)
+        assert _status(flower + "/api/worker/shutdown/any", password, b"") == 403
+
+
+def test_the_doctor_is_content_with_a_good_redis_and_names_what_is_wrong(folder: Path) -> None:
+    with EmbeddedRedis() as server:
+        env = {"PENSTOCK_REDIS_URL": server.url}
+        done = penstock("doctor", "--format", "json", cwd=folder, env=env)
+        findings = {each["what"]: each for each in json.loads(done.stdout)}
+        assert done.returncode == 0
+        assert findings["persistence"]["verdict"] == "ok"
+        assert findings["workers"]["verdict"] == "warning"
+        assert server.url not in done.stdout
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("appendonly", "no")
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            client.config_set("maxmemory", "100mb")
+        sick = penstock("doctor", cwd=folder, env=env)
+    assert sick.returncode == 1
+    assert re.search(r"^warning +persistence +appendonly no", sick.stdout, re.MULTILINE)
+    assert re.search(r"^failed +memory .*allkeys-lru", sick.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("url", ["", "redis://127.0.0.1:1/0", "nonsense"])
+def test_the_doctor_fails_without_a_redis(folder: Path, url: str) -> None:
+    done = penstock("doctor", cwd=folder, env={"PENSTOCK_REDIS_URL": url})
+    assert done.returncode == 1
+    assert "failed" in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_oss_server_says_where_it_listens(folder: Path) -> None:
+    words = ["fake-oss", "--port", "0", "--bucket", "b", "--objects", "3"]
+    with Background(PENSTOCK, *words, cwd=folder) as oss:
+        oss.says("listening on http://127.0.0.1:")
+        url = _found(r"listening on (\S+)", oss.stderr)
+        assert _status(f"{url}/-/stats", "x:y") == 200
+        assert oss.end() == 0
+
+
+def test_the_demo_restores_300_objects_on_two_pages_or_more_and_cleans_up(folder: Path) -> None:
+    done = command(sys.executable, "-P", "-m", "engine.cli.demo", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()
+    assert re.fullmatch(r"restored 300 of 300 objects in \d+\.\d s", last[-2])
+    result = folder / last[-1].removeprefix("result: ")
+    lines = result.read_text().splitlines()
+    assert len(lines) == 300
+    assert all(line.split("\t")[1:] == ["frozen", "thawed"] for line in lines)
+    assert done.stderr.count("  listArchiveFiles succeeded") >= 2
+    assert done.stderr.count("restoreFlow: restoreForeach succeeded") >= 2
+    assert processes_of(folder) == []
+    again = command(sys.executable, "-P", "-m", "engine.cli.demo", cwd=folder)
+    assert again.returncode == 0, again.stderr
+
+
+def _found(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    assert found, text
+    return found[1]
+
+
+def _flower(shown: str) -> tuple[str, str]:
+    found = re.search(r"flower +(http://\S+) +(\S+) / (\S+)", shown)
+    assert found, shown
+    return found[1], f"{found[2]}:{found[3]}"
+
+
+def _kwargs_in_flower(shown: str, task: str) -> str:
+    flower, password = _flower(shown)
+
+    def found() -> list[str]:
+        tasks = json.loads(_get(f"{flower}/api/tasks", password))
+        return [str(each["kwargs"]) for each in tasks.values() if each["name"] == task]
+
+    return wait_until(found)[0]
+
+
+def _status(url: str, password: str, body: bytes | None = None) -> int:
+    try:
+        with urllib.request.urlopen(_request(url, password, body), timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _get(url: str, password: str) -> bytes:
+    with urllib.request.urlopen(_request(url, password, None), timeout=10) as answer:
+        text: bytes = answer.read()
+    return text
+
+
+def _request(url: str, password: str, body: bytes | None) -> urllib.request.Request:
+    word = base64.b64encode(password.encode()).decode()
+    return urllib.request.Request(url, body, {"Authorization": f"Basic {word}"})
