@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     """First part of every Redis key; two installations on one Redis need two."""
 
     queue: str = Field(default="penstock", min_length=1)
-    """Celery queue of the tasks that name none."""
+    """Celery queue of the tasks that name none; with a key prefix set and no queue: that prefix."""
 
     inline_limit_bytes: int = Field(default=64 * KIB, ge=KIB)
     """A payload over it is kept apart and travels as a reference."""
@@ -100,6 +100,14 @@ class Settings(BaseSettings):
         """The Redis URL as people and logs may see it: without its password; "" for none."""
         return without_password(self.redis_url.get_secret_value()) if self.redis_url else ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_queue(cls, given: Any) -> Any:
+        """A second installation must not take the first one's messages."""
+        if isinstance(given, dict) and "key_prefix" in given:
+            return {"queue": given["key_prefix"]} | given
+        return given
+
     @model_validator(mode="after")
     def _agree(self) -> Settings:
         if self.payload_limit_bytes < self.inline_limit_bytes:
@@ -130,8 +138,10 @@ def variable_of(field: str) -> str:
 def without_password(url: str) -> str:
     """The URL with `***` in the place of its password."""
     parts = urlsplit(url)
+    if "password=" in parts.query:
+        parts = parts._replace(query="***")
     if parts.password is None:
-        return url
+        return parts.geturl()
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
 

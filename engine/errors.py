@@ -131,7 +131,10 @@ class ExecutionFailed(EngineError):
     def __init__(self, error: str, cause: str) -> None:
         self.error = error
         self.cause = cause
-        super().__init__(f"{error}: {cause}")
+        super().__init__(error, cause)
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.cause}"
 
 
 class StoreUnavailable(EngineError):

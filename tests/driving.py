@@ -7,46 +7,37 @@ time pass by moving what is stored instead of waiting.
 
 from __future__ import annotations
 
-import base64
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from redis import Redis
 
 from engine.config import Settings
-from engine.core import happenings as hap
 from engine.core.events import Event
-from engine.core.outcomes import failure_of
 from engine.core.states import ExecutionStatus
-from engine.fdl.resources import FlowResource
 from engine.runtime import views
-from engine.runtime.canvas import Canvas, make_app
-from engine.runtime.children import start_child, start_execution
 from engine.runtime.claims import Holder
 from engine.runtime.conductor import Conductor
-from engine.runtime.definitions import Definitions
 from engine.runtime.ending import Ending
-from engine.runtime.fleet import Fleet, WorkerInfo
-from engine.runtime.lanes import Lanes
+from engine.runtime.fleet import ANNOUNCE_TTL_S, WorkerInfo
 from engine.runtime.pointer import Pointer
-from engine.runtime.runner import Runner, Work
-from engine.runtime.runtime import Runtime
-from engine.runtime.scripts import Answer, Scripts, Verdict
-from engine.runtime.sending import served_names
+from engine.runtime.scripts import Verdict
 from engine.runtime.starting import Start, start
-from engine.runtime.store import ExecutionStore
 from engine.runtime.sweeping import Sweeper
-from engine.runtime.tokens import Tokens
 from engine.runtime.views import Execution
-from workers.context import unwatched_context_of
-from workers.inputs import TaskInput
-
-TaskFunction = Callable[..., Any]
+from tests.driven import (
+    DrawnLanes,
+    FunctionRunner,
+    Message,
+    TaskFunction,
+    WatchedScripts,
+    make_runtime,
+    message_of,
+)
 
 DEEPEST = 2
 """Messages that are worked on while others wait in the middle of theirs."""
@@ -79,112 +70,6 @@ class Trouble:
 QUIET = Trouble()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message as the broker has it. `task`: its Celery name; `eta`: it is not for now."""
-
-    id: str
-    task: str
-    pointer: Pointer
-    eta: bool
-    text: str
-
-
-def message_of(text: str) -> Message:
-    """The message of an envelope in the queue's list."""
-    envelope = json.loads(text)
-    headers = envelope["headers"]
-    _, kwargs, _ = json.loads(base64.b64decode(envelope["body"]))
-    eta = headers.get("eta") is not None
-    return Message(headers["id"], headers["task"], Pointer(**kwargs), eta, text)
-
-
-class WatchedScripts(Scripts):
-    """The verbs, with somebody told before and after each call.
-
-    `calls` counts them by name, `largest` has the bytes of the largest, `orders` the latest.
-    """
-
-    def __init__(self, redis: Redis) -> None:
-        super().__init__(redis)
-        self.calls: Counter[str] = Counter()
-        self.orders: dict[str, tuple[Sequence[str], dict[str, Any]]] = {}
-        self.largest: Counter[str] = Counter()
-        self.watch: Callable[[], None] = lambda: None
-
-    def call(self, verb: str, keys: Sequence[str], order: dict[str, Any], *more: str) -> Answer:
-        """As the verbs'."""
-        self.watch()
-        self.orders[verb] = (keys, order)
-        self.calls[verb] += 1
-        size = len(json.dumps(order)) + sum(map(len, more))
-        self.largest[verb] = max(self.largest[verb], size)
-        answer = super().call(verb, keys, order, *more)
-        self.watch()
-        return answer
-
-    def again(self, verb: str, **changes: Any) -> Answer:
-        """The latest call of a verb once more, as a client does that has lost the reply.
-
-        With `call` among the changes it is another call of the same transition.
-        """
-        keys, order = self.orders[verb]
-        return super().call(verb, keys, order | changes)
-
-
-def make_runtime(redis: Redis, settings: Settings) -> Runtime:
-    """The runtime of a test's process on the Redis at hand, with calls that are counted."""
-    store = ExecutionStore(redis, settings)
-    store.scripts = WatchedScripts(redis)
-    return Runtime(
-        store=store,
-        canvas=Canvas(make_app("memory://", settings.queue)),
-        definitions=Definitions(redis, store.keys),
-        fleet=Fleet(redis, store.keys),
-        tokens=Tokens("a secret of the tests"),
-    )
-
-
-@dataclass
-class FunctionRunner:
-    """Runs tasks that are plain functions; `during` is called in the middle of one."""
-
-    runtime: Runtime
-    functions: Mapping[str, TaskFunction]
-    during: Callable[[], None] = lambda: None
-    ran: Counter[str] = field(default_factory=Counter)
-
-    def run(self, work: Work) -> hap.Happening:
-        """As a worker does it."""
-        resource = work.call.resource
-        if isinstance(resource, FlowResource):
-            return start_child(self.runtime, work)
-        if not (names := served_names(resource)):
-            return start_execution(self.runtime, work)
-        function = next(self.functions[name] for name in names if name in self.functions)
-        context = unwatched_context_of(work)
-        self.ran[context.idempotency_key] += 1
-        try:
-            result = function(TaskInput(work.call.input), context)
-        except Exception as error:
-            failure = failure_of(error)
-            return hap.TaskRaised(failure.error, failure.cause)
-        self.during()
-        return hap.TaskReturned(result)
-
-
-class DrawnLanes(Lanes):
-    """Lanes whose batches are as long as a seed says, instead of as long as pays."""
-
-    def __init__(self, runtime: Runtime, runner: Runner, most: int, random: Random) -> None:
-        super().__init__(runtime, runner)
-        self.most = most
-        self._random = random
-
-    def _wanted(self, pointer: Pointer) -> int:
-        return self._random.randint(1, self.most)
-
-
 class Driver:
     """Workers, broker and clock of a test, all in one hand.
 
@@ -215,8 +100,9 @@ class Driver:
         self.lanes = DrawnLanes(self.runtime, self.runner, batch, self.random)
         self.sweeper = Sweeper(self.runtime)
         queue = self.store.settings.queue
-        tasks = {name: (queue, None) for name in functions}
-        self.runtime.fleet.announce(WorkerInfo("w1", slots, tasks))
+        self._worker = WorkerInfo("w1", slots, {name: (queue, None) for name in functions})
+        self._announced_at = float("-inf")
+        self._announce()
         self.hand: list[Message] = []
         self.delivered: list[Message] = []
         self.deaths = 0
@@ -263,6 +149,7 @@ class Driver:
 
     def step(self) -> bool:
         """Delivers one message, if there is one whose time has come."""
+        self._announce()
         self.collect()
         ready = [message for message in self.hand if self._left_ms(message) <= 0]
         if self.hand and self.random.random() < self.trouble.early:
@@ -365,17 +252,16 @@ class Driver:
             found[name] = {"states": dict(self._states(name)), "joins": texts}
         return found
 
-    @contextmanager
-    def in_peace(self) -> Iterator[None]:
-        """No trouble for a while."""
-        trouble, self.trouble = self.trouble, QUIET
-        yield
-        self.trouble = trouble
-
     def _work(self, pointer: Pointer, holder: Holder) -> Verdict:
         if pointer.kind == "lane":
             return self.lanes.run(pointer, holder)
         return self.conductor.advance(pointer, holder)
+
+    def _announce(self) -> None:
+        """Says that the worker lives; what it has said goes by the clock of the server."""
+        if time.monotonic() - self._announced_at > ANNOUNCE_TTL_S / 3:
+            self.runtime.fleet.announce(self._worker)
+            self._announced_at = time.monotonic()
 
     def _call(self) -> None:
         """Between two calls of the store: others may work, or the worker dies."""

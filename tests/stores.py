@@ -17,7 +17,13 @@ LASTING = re.compile(
 def without_ttl(redis: Redis) -> list[str]:
     """The keys that stay for ever and should not."""
     keys = [str(key) for key in redis.scan_iter(count=1000)]
-    return sorted(key for key in keys if redis.ttl(key) == -1 and not LASTING.fullmatch(key))
+    return sorted(key for key in keys if life_s(redis, key) == -1 and not LASTING.fullmatch(key))
+
+
+def life_s(redis: Redis, key: str) -> int:
+    """How long a key still lives, in seconds; -1: for ever, -2: it is not there."""
+    seconds: Any = redis.ttl(key)
+    return int(seconds)
 
 
 def keys_of(redis: Redis, execution_id: str) -> dict[str, int]:

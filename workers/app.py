@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from celery import Celery, Task
+from kombu.exceptions import OperationalError
 
 from engine.config import Settings
 from engine.core.outcomes import failure_of
@@ -79,8 +80,8 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
                 bench.lanes.run(at, holder)
             else:
                 bench.conductor.advance(at, holder)
-        except STORE_ERRORS:
-            raise  # the sweeper sends the step again
+        except (*STORE_ERRORS, OperationalError):
+            raise  # Redis is away, as store or as broker: the sweeper sends the step again
         except Exception as error:  # a defect of ours must not come back for ever
             log.exception("the engine failed at %s", at)
             bench.ending.fail(at, error)
@@ -106,8 +107,7 @@ def _add_reports(app: Celery, benches: Benches, results: FleetResults) -> None:
 
     @app.task(name=REPORT)
     def succeeded(result: Any, token: str) -> None:
-        output = result if isinstance(result, dict) else {"result": result}
-        _report(benches, token, {"kind": "reported", "output": output})
+        _report(benches, token, {"kind": "returned", "result": result})
 
     @app.task(
         bind=True,

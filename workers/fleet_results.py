@@ -26,7 +26,11 @@ class FleetResults:
         self._app: Celery | None = None
         if backend_url:
             self._app = Celery("fleet", backend=backend_url, set_as_current=False)
-            self._app.conf.accept_content = ["json"]
+            # A backend that is away is asked again by the message itself, not while it has a slot.
+            impatient = {"retry_policy": {"max_retries": 1}}
+            self._app.conf.update(
+                accept_content=["json"], result_backend_transport_options=impatient
+            )
 
     def failure(self, task_id: str) -> Failure:
         """How the task failed, named by its exception's class. Blocking.

@@ -30,6 +30,11 @@ class TaskInput(dict[str, Any]):
             super().__setitem__(key, value)
         return value
 
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Sets a value of the task's own: it stays the same object."""
+        self._shared.discard(key)
+        super().__setitem__(key, value)
+
     def __iter__(self) -> Iterator[str]:
         """The keys. Defined here so that `{**input}` and `dict(input)` read values through us."""
         return super().__iter__()
@@ -45,6 +50,13 @@ class TaskInput(dict[str, Any]):
             super().__delitem__(key)
             return value
         return super().pop(key, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """As a dict's."""
+        if not self:
+            return super().popitem()
+        key = next(reversed(self))
+        return key, self.pop(key)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """As a dict's."""

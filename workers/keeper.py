@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from contextlib import suppress
 
 from celery.worker import state as worker_state
 
@@ -13,6 +15,9 @@ from engine.runtime.scripts import STORE_ERRORS
 from engine.runtime.sweeping import Sweeper, renew
 
 log = logging.getLogger("penstock.worker")
+
+GAP_S = 2.0
+"""A round that ends so much later than it should says that Redis, or this machine, was away."""
 
 TRIM_EVERY = 60
 """Sweeps between two looks at the index of executions."""
@@ -28,6 +33,7 @@ class Keeper:
         self.info = info
         self.sweeper = Sweeper(runtime)
         self._stop = threading.Event()
+        self._calm_until = float("-inf")
         self._thread = threading.Thread(target=self._run, name="penstock-keeper", daemon=True)
 
     def start(self) -> None:
@@ -46,23 +52,32 @@ class Keeper:
     def _run(self) -> None:
         settings = self.runtime.store.settings
         beats = 0
+        seen_at = time.monotonic()
         while not self._stop.wait(settings.sweep_every_s):
+            if time.monotonic() - seen_at > settings.sweep_every_s + GAP_S:
+                # The others may have been away from Redis as well: let them renew their leases.
+                self._calm_until = time.monotonic() + settings.lease_s / 2
             try:
-                renew(self.runtime, self.info.node, _active())
+                self._renew()
                 if beats % 4 == 0:
                     self.runtime.fleet.announce(self.info)
-                self.sweeper.sweep()
+                self.sweeper.sweep(time.monotonic() >= self._calm_until, self._renew)
                 if beats % TRIM_EVERY == 0:
                     self.sweeper.trim()
+                seen_at = time.monotonic()
             except STORE_ERRORS as error:
                 log.warning("redis is away: %s", error)
             beats += 1
 
+    def _renew(self) -> None:
+        renew(self.runtime, self.info.node, _active())
+
 
 def lost(request_id: str) -> None:
-    """Hands on what a pool process was at when it died."""
+    """Hands on what a pool process was at when it died; if Redis is away its lease will end."""
     if _keeper is not None:
-        _keeper.sweeper.lost(_keeper.info.node, request_id)
+        with suppress(*STORE_ERRORS):
+            _keeper.sweeper.lost(_keeper.info.node, request_id)
 
 
 def _active() -> list[str]:

@@ -60,9 +60,7 @@ def run_worker(url: str, settings: Settings, options: WorkerOptions) -> None:
     )
 
 
-def _announced(
-    settings: Settings, queues: Sequence[str]
-) -> dict[str, tuple[str, float | None]]:
+def _announced(settings: Settings, queues: Sequence[str]) -> dict[str, tuple[str, float | None]]:
     """The tasks whose messages reach this worker: not those of queues that it does not consume."""
     return {
         name: (queue, task.timeout_s)

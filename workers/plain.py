@@ -11,6 +11,7 @@ from engine.core import happenings as hap
 from engine.core import scheduler
 from engine.core.commands import Command, Finish, RunTask
 from engine.core.graph import Graph
+from engine.core.outcomes import RUNTIME_ERROR
 from engine.errors import ExecutionFailed
 from engine.runtime.canvas import STATE_SHOWN
 from engine.runtime.carrying import Carried, Carrier, carried_from_json
@@ -46,7 +47,11 @@ class PlainSteps:
             ExecutionFailed: the flow has failed. Retry: Celery's sign that the task runs again.
         """
         states: list[dict[str, Any]] = state if isinstance(state, list) else [state]
-        definition = states[0]["definition"]
+        definition = states[0].get("definition")
+        if definition is None or (
+            at.kind == "join" and not carried_from_json(states[0]).stands_at(at.step)
+        ):
+            raise ExecutionFailed(RUNTIME_ERROR, f"{at.step or at.flow}: the flow took another way")
         graph = self.runtime.definitions.graph(definition)
         carrier = Carrier(graph, self.runtime.info(at, 1))
         if at.kind == "begin" and not at.frame:
@@ -60,6 +65,8 @@ class PlainSteps:
         self, task: Task[Any, Any], graph: Graph, carrier: Carrier, carried: Carried, at: Pointer
     ) -> dict[str, Any]:
         if at.frame:
+            if not carried.stands_at(at.frame.rpartition(".")[0]):
+                return carried.to_json()  # the join says what is wrong
             carried = carried if carried.lost else carrier.enter(carried, at.frame)
             if carried.child is None or carried.child.id != at.frame or at.kind == "begin":
                 return carried.to_json()  # the item, or its whole lane, has ended before
@@ -101,7 +108,4 @@ class PlainSteps:
 def _output(finish: Finish) -> dict[str, Any]:
     if finish.error is None:
         return finish.output or {}
-    failed = ExecutionFailed(finish.error, finish.cause or "")
-    # Celery's JSON keeps an exception's class and args, and makes it again of them.
-    failed.args = (failed.error, failed.cause)
-    raise failed
+    raise ExecutionFailed(finish.error, finish.cause or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 import uuid
 from hashlib import md5
@@ -82,10 +83,14 @@ class StepRunner:
                 result = asyncio.run(result)
         except SoftTimeLimitExceeded:
             return hap.TaskTimedOut()
+        except SystemExit as error:
+            if isinstance(error.code, int) and error.code < 0:  # the pool ends its process so
+                raise
+            return hap.TaskRaised(type(error).__name__, str(error))
         except Exception as error:  # the task's own: data from here on
             failure = failure_of(error)
             context.log.info("task failed", extra={"error": failure.error}, exc_info=error)
-            return hap.TaskRaised(failure.error, failure.cause)
+            return hap.TaskRaised(_writable(failure.error), _writable(failure.cause))
         return self._checked(result)
 
     def _checked(self, result: Any) -> hap.Happening:
@@ -93,14 +98,17 @@ class StepRunner:
         if not isinstance(result, dict):
             return hap.TaskReturned(result)
         try:
-            size = len(dumps(result))
+            text = dumps(result)
+            size = len(text.encode())
         except (TypeError, ValueError) as error:
             return hap.TaskRaised(INVALID_LOCAL, f"the result is not JSON: {error}")
         limit = self.runtime.store.settings.payload_limit_bytes
         if size > limit:
             cause = f"the result has {size} bytes; the limit is {limit}"
             return hap.TaskRaised("FnF.PayloadTooLarge", cause)
-        return hap.TaskReturned(dict(result))
+        # As all others will read it: a tuple is a list. And the task may still hold its object: a
+        # large value that the store has seen counts as unchanged.
+        return hap.TaskReturned(json.loads(text))
 
     def _send(self, work: Work, resource: QueueResource | TopicResource) -> hap.Happening:
         """Sends a message to a queue, or to a fanout exchange, of the broker."""
@@ -136,7 +144,9 @@ class StepRunner:
         """Sends a task to workers that know nothing of us; its link messages bring the result."""
         token = self.runtime.tokens.make(work.pointer.flow, work.pointer.execution, work.frame)
         queue = self.runtime.store.settings.queue
-        options = {"queue": queue, "ignore_result": True}
+        # Monitors show these texts: a token is a secret, and a result the users' own.
+        hidden = {"argsrepr": "(...)", "kwargsrepr": "{...}"}
+        options = {"queue": queue, "ignore_result": True, **hidden}
         told = {"kwargs": {"token": token}, "options": options}
         given = work.call.input if isinstance(work.call.input, dict) else {}
         kwargs = {key: value for key, value in given.items() if key not in ("args", "queue")}
@@ -153,3 +163,8 @@ class StepRunner:
             link_error=self.app.signature(REPORT_FAILED, **told),
         )
         return hap.Submitted({"taskId": task_id}, "callback")
+
+
+def _writable(text: str) -> str:
+    """A text that UTF-8 can write: file names that are none may hold halves of characters."""
+    return text.encode(errors="backslashreplace").decode()

@@ -13,7 +13,8 @@ from engine.core.commands import Command, Decision, Finish, Fork
 from engine.core.frame import Frame, index_of
 from engine.core.graph import Graph
 from engine.core.happenings import Happening, Joined, JoinFailed, RunInfo
-from engine.core.outcomes import Failure, tolerance_exceeded
+from engine.core.outcomes import RUNTIME_ERROR, Failure, tolerance_exceeded
+from engine.fdl.model import ParallelStep
 from engine.runtime.forks import collection_of
 
 
@@ -52,6 +53,11 @@ class Carried:
             "ended": [[one.index, one.result, one.failed, one.at] for one in self.ended],
         }
 
+    def stands_at(self, step_name: str) -> bool:
+        """True when the flow's own frame is at the step of this name."""
+        step = self.frame.step
+        return step is not None and step.path.rpartition("/")[2] == step_name
+
     @property
     def lost(self) -> bool:
         """True when this lane's failures alone fail the fork."""
@@ -83,10 +89,12 @@ class Carrier:
         return self._settled(Carried(definition, frame), begun)
 
     def enter(self, carried: Carried, frame_id: str) -> Carried:
-        """The state with the child of this id opened, unless it was before."""
+        """The state with the child of this id opened, unless it was before or there is none."""
         index = index_of(frame_id)
         open_now = carried.child is not None and carried.child.id == frame_id
         if open_now or any(one.index == index for one in carried.ended):
+            return carried
+        if index >= self._total(carried.frame):
             return carried
         decision = self._begin_child(carried.frame, index)
         return self._settled(carried, decision)[0]
@@ -100,7 +108,18 @@ class Carrier:
         """One state of the states of all lanes of a fork."""
         ended = [one for lane in lanes for one in lane.ended]
         whole = replace(lanes[0], child=None, ended=(), tolerated=None)
-        return self.react(whole, joined(ended, lanes[0].tolerated))
+        happening = joined(ended, lanes[0].tolerated)
+        total = self._total(whole.frame)
+        if isinstance(happening, Joined) and len(ended) != total:
+            cause = f"the canvas was built for {len(ended)} items or fewer, and there are {total}"
+            happening = JoinFailed(RUNTIME_ERROR, cause)
+        return self.react(whole, happening)
+
+    def _total(self, parent: Frame) -> int:
+        items = collection_of(self.graph, parent)
+        assert parent.step is not None
+        step = self.graph.node(parent.step.path).step
+        return len(step.branches) if isinstance(step, ParallelStep) else len(items or ())
 
     def _settled(self, carried: Carried, decision: Decision) -> tuple[Carried, Command]:
         decision = self._without_idle_forks(decision)

@@ -55,14 +55,18 @@ def start_execution(runtime: Runtime, work: Work) -> hap.Happening:
     if isinstance(given, Failure):
         return hap.TaskRaised(given.error, given.cause)
     token = params.get("CallbackFnFTaskToken")
-    notify = {"token": token} if token else None
+    notify = _parent_of(work) | {"waits": False} | ({"token": token} if token else {})
     flow = _flow_name(runtime, str(params.get("FlowName", "")))
-    name = params.get("ExecutionName") or _own_name(work)
+    name = str(params.get("ExecutionName") or _own_name(work))
     try:
-        started = start(runtime, Start(flow, str(name), given, notify))
+        start(runtime, Start(flow, name, given, notify))
     except EngineError as error:
-        return hap.TaskRaised(f"fnf.{error.code}", _refused(error, flow, str(name)).cause)
-    fields = execution_fields(runtime, flow, started.name)
+        # The same attempt again, since its worker died: the execution may have ended meanwhile.
+        if not (
+            isinstance(error, ExecutionAlreadyExists) and _is_ours(runtime, flow, name, notify)
+        ):
+            return hap.TaskRaised(f"fnf.{error.code}", _refused(error, flow, name).cause)
+    fields = execution_fields(runtime, flow, name)
     if work.call.pattern == "waitForCallback":
         return hap.Submitted(fields, "callback")
     return hap.TaskReturned(fields)

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from engine.core import happenings as hap
 from engine.core import scheduler
 from engine.core.commands import Await, Decision, Finish, Fork, RunTask, Sleep
-from engine.core.frame import index_of
+from engine.core.frame import index_of, visit_key
 from engine.core.graph import Graph
 from engine.core.outcomes import function_not_found
 from engine.fdl.model import TaskStep, WaitStep
@@ -73,14 +73,34 @@ class Conductor:
     ) -> None:
         """What may be done late or twice, once the decision is written down."""
         match happening:
-            case hap.Submitted() if child and verdict is Verdict.APPLIED:
-                Ending(self.runtime).notify_if_ended(child)
-            case hap.Joined() | hap.JoinFailed():
+            case hap.Submitted() if child:
+                self._look_after(child, claim, verdict)
+            case hap.Joined() | hap.JoinFailed() if verdict is Verdict.APPLIED:
                 assert claim.frame.step is not None
                 join = forks.join_of(claim.frame, graph.node(claim.frame.step.path))
                 forks.forget(self.runtime, claim.pointer.execution_id, join, claim.pointer.fence)
             case _:
                 return
+
+    def _look_after(self, child: str, claim: Claim, verdict: Verdict) -> None:
+        """Tells of a child that has ended already, and stops one that nobody will wait for.
+
+        Its parent may have been stopped, or its time may have run out, while it was being started.
+        """
+        ending = Ending(self.runtime)
+        if verdict is Verdict.APPLIED:
+            ending.notify_if_ended(child)
+        elif not self._still_at(claim):
+            ending.stop_child(child, claim.pointer)
+
+    def _still_at(self, claim: Claim) -> bool:
+        """True while a claim's attempt goes on, in whoever's hands."""
+        identity = claim.pointer.execution_id
+        frame = self.store.frame(identity, claim.pointer.frame)
+        if frame is None or frame.step is None or "ending" in self.store.record(identity):
+            return False
+        same_visit = visit_key(frame) == visit_key(claim.frame)
+        return same_visit and frame.step.attempt == claim.pointer.attempt
 
     def _happening(self, claim: Claim, graph: Graph) -> hap.Happening:
         """What happened to a claimed frame; for a task whose turn it is: the task is run."""
@@ -112,8 +132,8 @@ class Conductor:
                 return hap.Reported(output)
             case {"kind": "returned", "result": result}:
                 return hap.TaskReturned(result)
-            case {"kind": "raised", "error": str(error), "cause": str(cause)}:
-                return hap.TaskRaised(error, cause, reported=True)
+            case {"kind": "raised", "error": str(error), "cause": str(cause), **rest}:
+                return hap.TaskRaised(error, cause, reported=not rest.get("own"))
             case {"kind": "timeout", **rest}:
                 if child := rest.get("child"):
                     Ending(self.runtime).stop_child(str(child), claim.pointer)

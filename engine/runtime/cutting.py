@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 from engine.core import scheduler
 from engine.core.events import NewEvent
@@ -17,18 +17,29 @@ from engine.runtime.runtime import Runtime
 CUTS = 50
 """Frames cut off by one script call."""
 
+MAX_ROUNDS = 100
+"""How often the frames that are to be cut off are looked through: some move meanwhile."""
 
-def cut_below(runtime: Runtime, pointer: Pointer, graph: Graph, join: str) -> list[str]:
-    """Cuts off everything below a join; answers the child executions that they waited for.
+StopChild: TypeAlias = Callable[[str, Pointer], None]
+"""Stops a child execution, by its id, of the execution that a pointer is of."""
+
+
+def cut_below(
+    runtime: Runtime, pointer: Pointer, graph: Graph, join: str, stop_child: StopChild
+) -> None:
+    """Cuts off everything below a join, and the child executions that are waited for there.
 
     Idempotent; each page Atomic. Cost: O(open frames), which the window bounds.
     """
     redis, keys, identity = runtime.store.redis, runtime.store.keys, pointer.execution_id
-    nested = [str(f) for f, _ in redis.hscan_iter(keys.joins(identity), match=f"{join}.*")]
-    if nested:
-        redis.hdel(keys.joins(identity), *nested)
-    below = [key for key in open_keys(runtime, identity) if is_below(key, join)]
-    return cut(runtime, pointer, graph, below)
+    for _ in range(MAX_ROUNDS):
+        nested = [str(f) for f, _ in redis.hscan_iter(keys.joins(identity), match=f"{join}.*")]
+        if nested:
+            redis.hdel(keys.joins(identity), *nested)
+        below = [key for key in open_keys(runtime, identity) if is_below(key, join)]
+        if not below:
+            return
+        cut(runtime, pointer, graph, below, stop_child)
 
 
 def is_below(key: str, join: str) -> bool:
@@ -42,23 +53,26 @@ def open_keys(runtime: Runtime, execution_id: str) -> list[str]:
     return [str(key) for key, _ in runtime.store.redis.hscan_iter(states, count=500)]
 
 
-def cut(runtime: Runtime, pointer: Pointer, graph: Graph, keys: list[str]) -> list[str]:
-    """Cuts off frames and batches, the deepest first; answers the children they waited for."""
-    children: list[str] = []
+def cut(
+    runtime: Runtime, pointer: Pointer, graph: Graph, keys: list[str], stop_child: StopChild
+) -> None:
+    """Cuts off frames and batches, the deepest first; one that moves meanwhile is left as it is.
+
+    The children that they wait for are stopped before: afterwards nobody would know of them.
+    """
     cuts: list[dict[str, Any]] = []
     for key in sorted(keys, key=lambda name: (-name.count("/") - ("*" in name), name)):
         state = runtime.store.state(pointer.execution_id, key)
         if state is None:
             continue
         if state.get("on"):
-            children.append(str(state["on"]))
+            stop_child(str(state["on"]), pointer)
         frame = _frame(runtime, pointer, graph, key, state)
-        events = scheduler.abort(graph, frame) if frame is not None else ()
-        frame_id = frame.id if frame is not None else key
-        cuts.append({"frame": key, "events": _rows(runtime, pointer, frame_id, events)})
+        events = _last_events(runtime, pointer, graph, frame)
+        rows = _rows(runtime, pointer, frame.id if frame is not None else key, events)
+        cuts.append({"frame": key, "seen": state.get("call", ""), "events": rows})
     for page in _pages(cuts):
         runtime.store.verb("abort", pointer.execution_id, cuts=page)
-    return children
 
 
 def item_frame(
@@ -79,6 +93,17 @@ def item_of(graph: Graph, parent: Frame, index: int) -> Any:
     if not isinstance(step, ForeachStep):
         return None
     return resolve_reference(step.collection, parent.step.input)[index]
+
+
+def _last_events(
+    runtime: Runtime, pointer: Pointer, graph: Graph, frame: Frame | None
+) -> tuple[NewEvent, ...]:
+    """What a frame that is cut off leaves; before its first step: nothing, the root its start."""
+    if frame is None or (frame.id and frame.step is None):
+        return ()
+    if frame.step is None:
+        return scheduler.begin(graph, frame, runtime.info(pointer, 1)).events[:1]
+    return scheduler.abort(graph, frame)
 
 
 def _frame(

@@ -6,17 +6,27 @@ import hashlib
 import json
 import re
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import WatchError
 
 from engine.core.checks import load_flow
 from engine.core.graph import Graph
-from engine.errors import FlowAlreadyExists, FlowNotExists, InvalidArgument
+from engine.errors import (
+    ConcurrentUpdateError,
+    FlowAlreadyExists,
+    FlowNotExists,
+    InvalidArgument,
+)
 from engine.runtime.keys import Keys
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+TRIES = 20
+"""How often an update is tried while other flows are being changed."""
+
 PLACEHOLDER = "<>${}"
 """What deploy templates put around a name that they would fill in."""
 
@@ -72,7 +82,7 @@ class Definitions:
         """Gives a flow a new definition; running executions keep theirs.
 
         Raises:
-            FlowNotExists; FlowInvalid.
+            FlowNotExists; FlowInvalid. ConcurrentUpdateError: somebody else changed it meanwhile.
         """
         old = self.describe(name)
         record = replace(
@@ -85,7 +95,7 @@ class Definitions:
             record = replace(
                 record, definition=definition, definition_id=kept, version=old.version + 1
             )
-        self._redis.hset(self._keys.flows, name, _text(record))
+        self.replace(old, record)
         return record
 
     def describe(self, name: str) -> FlowRecord:
@@ -122,6 +132,21 @@ class Definitions:
                 _graphs.clear()
             _graphs[definition_id] = graph
         return graph
+
+    def replace(self, old: FlowRecord, new: FlowRecord) -> None:
+        """Writes a record in the place of the one it was made from, and of no other."""
+        for _ in range(TRIES):
+            with self._redis.pipeline() as pipe:
+                pipe.watch(self._keys.flows)  # type: ignore[no-untyped-call]  # redis-py's
+                found: Any = pipe.hget(self._keys.flows, old.name)
+                if not found or json.loads(found) != json.loads(_text(old)):
+                    break
+                pipe.multi()
+                pipe.hset(self._keys.flows, old.name, _text(new))
+                with suppress(WatchError):  # perhaps it was another flow that changed
+                    pipe.execute()
+                    return
+        raise ConcurrentUpdateError(f"flow {old.name!r} was changed meanwhile; look at it again")
 
     def _keep(self, name: str, definition: str) -> str:
         load_flow(definition, f"{name}.yml")

@@ -9,20 +9,18 @@ from typing import Any
 from engine.core import scheduler
 from engine.core.commands import Finish
 from engine.core.events import NewEvent
+from engine.core.frame import visit_key
 from engine.core.outcomes import RUNTIME_ERROR, child_failure
 from engine.core.states import ExecutionStatus
 from engine.errors import EngineError, ExecutionAlreadyCompleted, ExecutionNotExists
 from engine.runtime.claims import Claim, Holder
-from engine.runtime.cutting import cut, open_keys
+from engine.runtime.cutting import MAX_ROUNDS, cut, open_keys
 from engine.runtime.pointer import Pointer
 from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer, Verdict
 from engine.runtime.sending import again
 from engine.runtime.store import NET_S
-
-MAX_ROUNDS = 100
-"""How often the frames of an execution that is being stopped are looked through."""
 
 
 class Ending:
@@ -84,8 +82,7 @@ class Ending:
             keys = open_keys(self.runtime, identity)
             if not keys:
                 break
-            for child in cut(self.runtime, pointer, graph, keys):
-                self.stop_child(child, pointer)
+            cut(self.runtime, pointer, graph, keys, self.stop_child)
         status = ExecutionStatus(ending["status"])
         event = scheduler.end_event(status, ending["error"], ending["cause"])
         end = {key: ending[key] for key in ("error", "cause") if ending[key] is not None}
@@ -153,11 +150,18 @@ class Ending:
         if state is None:
             return True
         if state.get("on") != execution_id or state["st"] != "WAITING":
-            return bool(state["st"] != "RUNNING")
+            return not self._will_wait(pointer.execution_id, notify)
         waiting = pointer.to("resume", str(state["fence"]), notify["step"], 1)
         to = again(self.runtime, waiting)
         self.store.wake(waiting, to, ("WAITING",), self.news(execution_id, record))
         return True
+
+    def _will_wait(self, parent: str, notify: dict[str, Any]) -> bool:
+        """True while the attempt that has started a child may still begin to wait for it."""
+        frame = self.store.frame(parent, notify["frame"])
+        if frame is None or frame.step is None or visit_key(frame) != notify["visit"]:
+            return False
+        return frame.step.attempt == int(notify["attempt"])
 
     def _report(self, execution_id: str, record: dict[str, str], notify: dict[str, Any]) -> bool:
         try:

@@ -158,14 +158,15 @@ class Engine:
         """Waits for an execution's end. Blocking. Raises TimeoutError, ExecutionNotExists."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            last = self._last_event(flow, name)
-            execution = self.describe_execution(flow, name)
-            if execution.status.ended:
-                return execution
+            status, last = self._status(flow, name)
+            if status is None or ExecutionStatus(status).ended:
+                return self.describe_execution(flow, name)
             left_s = WAIT_SLICE_S if deadline is None else deadline - time.monotonic()
             if left_s <= 0:
-                raise TimeoutError(f"{flow}/{name} is {execution.status} after {timeout_s} s")
-            self.follow(flow, name, last, min(left_s, WAIT_SLICE_S))
+                raise TimeoutError(f"{flow}/{name} is {status} after {timeout_s} s")
+            key = self.runtime.store.keys.history(f"{flow}:{name}")
+            block = max(1, round(min(left_s, WAIT_SLICE_S) * 1000))
+            self.runtime.store.redis.xread({key: f"{last}-0"}, count=1, block=block)
 
     def follow(self, flow: str, name: str, after: int, timeout_s: float) -> list[Event]:
         """The next events above `after`. Blocking: waits for the first, at most `timeout_s`."""
@@ -184,8 +185,7 @@ class Engine:
         Raises:
             InvalidArgument; EntityTooLarge; TaskAlreadyCompleted; TaskInvalidState.
         """
-        given = {} if output is None else output
-        check_object(self.runtime, given, "output")
+        given = check_object(self.runtime, {} if output is None else output, "output")
         report(self.runtime, token, {"kind": "reported", "output": given})
 
     def report_task_failed(self, token: str, error: str, cause: str = "") -> None:
@@ -207,9 +207,11 @@ class Engine:
         record = self.describe_flow(flow)
         return plain.to_canvas(self.runtime, record, {} if input is None else input)
 
-    def _last_event(self, flow: str, name: str) -> int:
+    def _status(self, flow: str, name: str) -> tuple[str | None, int]:
+        """The status of an execution (None: there is none), and the id of its last event."""
         record = self.runtime.store.keys.record(f"{flow}:{name}")
-        return int(self.runtime.store.redis.hget(record, "events") or 0)  # type: ignore[arg-type]
+        status, last = self.runtime.store.redis.hmget(record, ["status", "events"])  # type: ignore[misc]
+        return status, int(last or 0)
 
 
 def make_runtime(url: str, settings: Settings, one_thread: bool = False) -> Runtime:
@@ -248,13 +250,18 @@ def connect(url: str, one_connection: bool = False) -> Redis:
             retry_on_error=[RedisConnectionError, RedisTimeoutError],
         )
         redis.ping()
-    except (RedisError, ValueError, OSError) as error:
+    except ValueError:  # its text may quote a part of a password
+        form = "redis://:password@host:6379/0, with %2F for a / in the password"
+        raise StoreUnavailable(f"{shown(url)} is no URL of a Redis; write {form}") from None
+    except (RedisError, OSError) as error:
         raise StoreUnavailable(f"cannot use Redis at {shown(url)}: {error}") from None
     return redis
 
 
 def shown(url: str) -> str:
     """A URL without its password."""
+    url, options, _ = url.partition("?")  # they may hold a password, too
+    url += "?***" if options else ""
     head, at, tail = url.rpartition("@")
     return f"{head.partition('//')[0]}//***@{tail}" if at else url
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.core.walk import merged
@@ -16,7 +16,8 @@ from engine.fdl.paths import Path
 class Known:
     """What is known of an object: these values, and that nobody can tell about these keys.
 
-    `open`: there may be any other key as well.
+    `open`: there may be any other key as well. A key that is unknown may have a value all the same:
+    what it likely is, unless a task returns something else under that key.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -27,13 +28,15 @@ class Known:
         """True when what is at a path is known, also that nothing is there."""
         first = path.chain[0] if path.chain else None
         if isinstance(first, str):
-            return first in self.values or not (self.open or first in self.unknown)
+            return first not in self.unknown and (first in self.values or not self.open)
         return not (self.open or self.unknown)
 
     def under(self, above: Known) -> Known:
         """Both objects in one, where `above` wins."""
         if above.open:
-            return replace(above, unknown=above.unknown | self.unknown | self.values.keys())
+            hidden = (self.unknown | self.values.keys()) - above.values.keys()
+            values = merged(self.values, above.values)
+            return Known(values, above.unknown | hidden, open=True)
         below = {key: value for key, value in self.values.items() if key not in above.unknown}
         unknown = (self.unknown - above.values.keys()) | above.unknown
         return Known(merged(below, above.values), unknown, self.open)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from engine.core import happenings as hap
@@ -14,11 +15,16 @@ from engine.fdl.model import ForeachStep
 from engine.runtime.canvas import JOIN, LANE, TAG, Sending
 from engine.runtime.claims import Claim
 from engine.runtime.cutting import cut_below
+from engine.runtime.ending import Ending
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer
 from engine.runtime.sending import inline_task
 from engine.runtime.standing import Standing, fresh
+
+RUNS = "lane"
+PARKS = "lane:any"
+"""In the place of a lane's fence: does it run the items' task, or may its worker lack it?"""
 
 PAGE = 1000
 """Results read or deleted by one command."""
@@ -47,6 +53,8 @@ def open_fork(
         "lane": runtime.canvas.envelope(lane),
         "queue": lane.queue,
     }
+    if fork.batch is not None:
+        order["batch"] = fork.batch
     standing = Standing("WAITING", waiting)
     return runtime.store.fork(claim, decision.frame, decision.events, standing, order, exact)
 
@@ -57,16 +65,24 @@ def lane_sending(
     """The message of a lane: named by the task it runs item by item, if it can."""
     first = first_node(graph, node)
     served = inline_task(runtime, first) if first is not None else None
-    pointer = Pointer(
-        claim.pointer.flow, claim.pointer.execution, node.step.name, 1, join, "lane", "lane"
-    )
     parent = claim.holder.request or None
+    pointer = replace(claim.pointer, frame=join)
     if served is None:
-        queue = runtime.store.settings.queue
-        return Sending(
-            LANE, pointer, queue, TAG, parent, shown=f"lane:{node.step.name}", group=group
-        )
+        return parking_lane(runtime, pointer, node, parent)
+    pointer = pointer.to("lane", RUNS, node.step.name, 1)
     return Sending(served.name, pointer, served.queue, TAG, parent, group=group)
+
+
+def parking_lane(runtime: Runtime, pointer: Pointer, node: Node, parent: str | None) -> Sending:
+    """The message of a lane that any worker can take: its items go on by messages of their own.
+
+    `pointer` has the join for its frame.
+    """
+    group = f"{pointer.execution_id}/{pointer.frame}"
+    shown = f"lane:{node.step.name}"
+    at = pointer.to("lane", PARKS, node.step.name, 1)
+    queue = runtime.store.settings.queue
+    return Sending(LANE, at, queue, TAG, parent, shown=shown, group=group)
 
 
 def first_node(graph: Graph, fork: Node) -> Node | None:
@@ -110,7 +126,7 @@ def outcome(runtime: Runtime, claim: Claim, graph: Graph) -> hap.Happening:
     if j is None:
         return hap.JoinFailed("FnF.RuntimeError", f"the join {join} is not in the store")
     if failure := j.get("failure"):
-        cut_below(runtime, claim.pointer, graph, join)
+        cut_below(runtime, claim.pointer, graph, join, Ending(runtime).stop_child)
         return hap.JoinFailed(failure["error"], failure["cause"])
     return hap.Joined(_results(runtime, identity, join, j["total"]))
 
@@ -129,7 +145,8 @@ def forget(runtime: Runtime, execution_id: str, join: str, fence: str) -> None:
         stop = min(total, first + PAGE)
         fields = [f"{join}.{i}:call" for i in range(first, stop)]
         fields += [f"{join}:{i}" for i in range(first, stop)]
-        order = {"join": join, "fence": fence, "results": fields, "whole": stop == total}
+        whole = stop == total
+        order: dict[str, Any] = {"join": join, "fence": fence, "results": fields, "whole": whole}
         runtime.store.verb("forget", execution_id, **order)
 
 

@@ -98,6 +98,8 @@ class BatchRun:
 
     def _inline(self) -> bool:
         assert self.batch.parent.step is not None
+        if self.batch.pointer.fence == forks.PARKS:
+            return False
         first = forks.first_node(self.graph, self.graph.node(self.batch.parent.step.path))
         return first is not None and inline_task(self.runtime, first) is not None
 
@@ -195,7 +197,7 @@ def news_of(happening: hap.Happening | None) -> dict[str, Any] | None:
         case hap.TaskReturned(result):
             return {"kind": "returned", "result": result}
         case hap.TaskRaised(error, cause):
-            return {"kind": "raised", "error": error, "cause": cause}
+            return {"kind": "raised", "error": error, "cause": cause, "own": True}
         case hap.TaskTimedOut():
             return {"kind": "timeout"}
         case _:

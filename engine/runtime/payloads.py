@@ -17,6 +17,9 @@ VALUE_LIMIT_BYTES = 4096
 PAGE_BYTES = 256 * 1024
 CACHE_BYTES = 64 * 1024 * 1024
 
+MOST_REMEMBERED = 1000
+"""Executions, and values of one, that a process knows to be stored; others are stored once more."""
+
 SMALL = 1024
 """Characters, roughly, of an object that is written as it is, without a look at its parts."""
 
@@ -26,8 +29,16 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON. Raises ValueError for NaN and infinities, TypeError for what JSON has not."""
-    return _encode(value)
+    """Compact JSON.
+
+    Raises:
+        ValueError: NaN, an infinity, or a text with half a surrogate pair.
+        TypeError: what JSON has not.
+    """
+    text = _encode(value)
+    if not text.isascii():
+        text.encode()
+    return text
 
 
 class PayloadCache:
@@ -84,7 +95,7 @@ class Packer:
         self._load = load
         self._inline_limit = inline_limit
         self._cache = PayloadCache()
-        self._saved: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._saved: OrderedDict[str, set[str]] = OrderedDict()
 
     def pack(self, execution_id: str, value: dict[str, Any]) -> str:
         """JSON text of an object, large values as references; stores what is not stored yet."""
@@ -115,10 +126,10 @@ class Packer:
         if type(value) in _CHEAP:
             return dumps(value)
         name = self._cache.name_of(value)
-        if name is not None and (execution_id, name) in self._saved:
+        if name is not None and self._is_saved(execution_id, name):
             return _reference_to(name)
         text = dumps(value)
-        if len(text) > VALUE_LIMIT_BYTES or text.startswith("{" + _MARK):
+        if len(text) > VALUE_LIMIT_BYTES or (isinstance(value, dict) and REFERENCE in value):
             return self._reference(execution_id, value, text)
         return text
 
@@ -126,7 +137,7 @@ class Packer:
         data = text.encode()
         pages = -(-len(text) // PAGE_BYTES)
         name = f"{hashlib.sha256(data).hexdigest()[:40]}.{pages}"
-        if (execution_id, name) not in self._saved:
+        if not self._is_saved(execution_id, name):
             for page in range(pages):
                 part = text[page * PAGE_BYTES : (page + 1) * PAGE_BYTES]
                 self._save(execution_id, f"{name}.{page}", part)
@@ -134,9 +145,19 @@ class Packer:
         self._cache.put(name, value, len(data))
         return _reference_to(name)
 
+    def forget(self, execution_id: str) -> None:
+        """Takes nothing for stored: the name may have been another execution's, which is gone."""
+        self._saved.pop(execution_id, None)
+
+    def _is_saved(self, execution_id: str, name: str) -> bool:
+        return name in self._saved.get(execution_id, ())
+
     def _remember(self, execution_id: str, name: str) -> None:
-        self._saved[(execution_id, name)] = None
-        if len(self._saved) > 10_000:
+        names = self._saved.setdefault(execution_id, set())
+        if len(names) > MOST_REMEMBERED:
+            names.clear()
+        names.add(name)
+        if len(self._saved) > MOST_REMEMBERED:
             self._saved.popitem(last=False)
 
     def unpack(self, execution_id: str, text: str) -> dict[str, Any]:
@@ -148,10 +169,10 @@ class Packer:
         """Puts stored values in place of references, in an object and its direct values."""
         if not isinstance(value, dict):
             return value
-        if REFERENCE in value:
+        if _is_reference(value):
             return self._fetch(execution_id, value[REFERENCE])
         for key, item in value.items():
-            if isinstance(item, dict) and REFERENCE in item:
+            if isinstance(item, dict) and _is_reference(item):
                 value[key] = self._fetch(execution_id, item[REFERENCE])
         return value
 
@@ -159,7 +180,9 @@ class Packer:
         held = self._cache.get(name)
         if held is None:
             fields = [f"{name}.{page}" for page in range(int(name.rpartition(".")[2]))]
-            pages = [page for page in self._load(execution_id, fields) if page is not None]
+            # One at a time: no reply grows with the value.
+            read = (self._load(execution_id, [field])[0] for field in fields)
+            pages = [page for page in read if page is not None]
             if len(pages) != len(fields):
                 raise LookupError(f"{execution_id}: the stored value {name} is not complete")
             text = "".join(pages)
@@ -169,12 +192,19 @@ class Packer:
         return held
 
 
+def _is_reference(value: dict[str, Any]) -> bool:
+    """False for an object of somebody's that has such a key among others."""
+    return len(value) == 1 and REFERENCE in value
+
+
 def _reference_to(name: str) -> str:
     return f'{{{_MARK}:"{name}"}}'
 
 
 def _small_text(value: dict[str, Any]) -> str | None:
     """The text of an object that is small, whatever is in it; None: its parts decide."""
+    if not value:
+        return "{}"
     if _room_after(value, SMALL) < 0:
         return None
     text = dumps(value)

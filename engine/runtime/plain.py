@@ -190,8 +190,9 @@ class Draft:
 
 
 def _items(step: ForeachStep, known: Known) -> list[Any]:
+    # A likely list will do: only its length counts here, and the join checks that.
     items = resolve_reference(step.collection, known.values)
-    if not foresee_reference(step.collection, known) or not isinstance(items, list):
+    if not isinstance(items, list):
         why = f"its collection {step.collection} is no list that is known before the flow runs"
         raise NotCanvasable(step.name, why)
     return items

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +48,7 @@ class Standing:
 
 def new_id() -> str:
     """A fresh name for a call, a fence or a message: unguessable and unique."""
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def fresh(pointer: Pointer, **changes: Any) -> Pointer:

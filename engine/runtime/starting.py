@@ -56,20 +56,21 @@ def start(runtime: Runtime, wanted: Start) -> Started:
             f"execution name {name!r}: use 1 to 128 letters, digits, '_', '.' and '-', "
             "beginning with a letter, a digit or '_'"
         )
-    check_object(runtime, wanted.input, "input")
+    given = check_object(runtime, wanted.input, "input")
     flow = runtime.definitions.describe(wanted.flow)
     graph = runtime.definitions.graph(flow.definition_id)
-    frame = scheduler.open_root(graph, wanted.input)
+    frame = scheduler.open_root(graph, given)
     pointer = fresh(Pointer(flow.name, name, "", 1, "", "", "begin"))
     queue = runtime.store.settings.queue
     sending = Sending(BEGIN, pointer, queue, pointer.execution_id, shown=f"flow:{flow.name}")
     standing = Standing("READY", pointer, runtime.canvas.envelope(sending), queue)
+    runtime.store.packer.forget(pointer.execution_id)
     record = {
         "flow": flow.name,
         "name": name,
         "definition": flow.definition_id,
         "state_version": "1",
-        "input": runtime.store.packer.pack(pointer.execution_id, wanted.input),
+        "input": runtime.store.packer.pack(pointer.execution_id, given),
     }
     if wanted.notify is not None:
         record["notify"] = json.dumps(wanted.notify)
@@ -82,8 +83,8 @@ def start(runtime: Runtime, wanted: Start) -> Started:
     return Started(name, answer.applied)
 
 
-def check_object(runtime: Runtime, value: Any, what: str) -> None:
-    """Refuses what is no JSON object, or too large.
+def check_object(runtime: Runtime, value: Any, what: str) -> dict[str, Any]:
+    """Refuses what is no JSON object, or too large; answers it as a copy of the engine's own.
 
     Raises:
         InvalidArgument; EntityTooLarge.
@@ -91,7 +92,8 @@ def check_object(runtime: Runtime, value: Any, what: str) -> None:
     if not isinstance(value, dict):
         raise InvalidArgument(f"{what} must be a JSON object, not {type(value).__name__}")
     try:
-        size = len(dumps(value))
+        text = dumps(value)
+        size = len(text.encode())
     except (TypeError, ValueError) as error:
         raise InvalidArgument(f"{what} is not JSON: {error}") from None
     limit = runtime.store.settings.payload_limit_bytes
@@ -99,3 +101,5 @@ def check_object(runtime: Runtime, value: Any, what: str) -> None:
         raise EntityTooLarge(
             f"{what} has {size} bytes; the limit is {limit} (PENSTOCK_PAYLOAD_LIMIT_BYTES)"
         )
+    own: dict[str, Any] = json.loads(text)
+    return own

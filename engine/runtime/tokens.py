@@ -46,7 +46,7 @@ class Tokens:
         """
         try:
             data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        except ValueError:
+        except (ValueError, TypeError):
             data = b""
         signature, body = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
         if not body or not hmac.compare_digest(signature, self._sign(body)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,8 +50,9 @@ def describe(runtime: Runtime, flow: str, name: str) -> Execution:
         flow_name=record["flow"],
         name=record["name"],
         status=ExecutionStatus(record["status"]),
-        input=packer.unpack(identity, record["input"]),
-        output=packer.unpack(identity, output) if output else None,
+        # Whoever reads them may change them: what the packer holds is shared.
+        input=deepcopy(packer.unpack(identity, record["input"])),
+        output=deepcopy(packer.unpack(identity, output)) if output else None,
         error=record.get("error"),
         cause=record.get("cause"),
         started_time=int(record["started_ms"]) / 1000,
@@ -90,18 +92,19 @@ def executions(
     first = 0
     while limit is None or len(found) < limit:
         names = [str(n) for n in redis.zrevrange(index, first, first + 99)]  # type: ignore[union-attr]
+        first += len(names)
         for identity in names:
             try:
                 execution = describe(runtime, *identity.split(":", 1))
             except ExecutionNotExists:
+                redis.zrem(keys.executions_of(identity.partition(":")[0]), identity)
                 redis.zrem(keys.executions, identity)
-                redis.zrem(index, identity)
+                first -= 1
                 continue
             if status is None or execution.status == status:
                 found.append(execution)
         if len(names) < 100:
             break
-        first += 100
     return found if limit is None else found[:limit]
 
 

@@ -5,7 +5,7 @@
 
 import os
 import sys
-import time
+import threading
 
 from celery import Celery
 
@@ -21,8 +21,13 @@ class StockError(Exception):
 
 
 @app.task
-def add(x: int, y: int) -> int:
-    return x + y
+def add(x: int, y: int) -> dict[str, int]:
+    return {"sum": x + y}
+
+
+@app.task
+def count(x: int) -> int:
+    return x + 1
 
 
 @app.task
@@ -38,5 +43,5 @@ def order(item: str) -> None:
 
 @app.task
 def ponder(seconds: float) -> str:
-    time.sleep(seconds)
+    threading.Event().wait(seconds)
     return "well"

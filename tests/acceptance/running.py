@@ -29,9 +29,7 @@ def start(engine: Engine, name: str, steps: str, input: dict[str, Any] | None = 
     return engine.start_execution(name, input or {})
 
 
-def run(
-    engine: Engine, name: str, steps: str, input: dict[str, Any] | None = None
-) -> Execution:
+def run(engine: Engine, name: str, steps: str, input: dict[str, Any] | None = None) -> Execution:
     """Deploys, starts and awaits a flow."""
     return start(engine, name, steps, input).wait(END_WITHIN_S)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import base64
 import json
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +14,17 @@ from typing import Any
 
 import pytest
 
+from engine.cli.flower import USER, flower_process
 from engine.runtime.engine import Engine
 from engine.runtime.pointer import execution_id
 from engine.runtime.views import Execution
 from tests.acceptance.running import fresh_engine, run
-from tests.acceptance.servers import answers, free_port, process
+from tests.acceptance.servers import answers, free_port
 from tests.processes import WorkerProcess
 from tests.waiting import wait_until
 
 WORKING = Path(__file__).with_name("working_tasks.py")
-USER = "operator:open-sesame"
+PASSWORD = "open-sesame"
 START_S = 40.0
 STEPS = """
 - {type: task, name: first, resourceArn: double}
@@ -43,18 +43,16 @@ STEPS = """
 
 @contextmanager
 def flower(broker: str) -> Iterator[str]:
-    """Flower for a broker, with a password; its URL."""
+    """Flower as `penstock up` starts it; its URL."""
     port = free_port()
-    command = [sys.executable, "-m", "celery", f"--broker={broker}", "flower"]
-    command += ["--address=127.0.0.1", f"--port={port}", f"--basic-auth={USER}"]
     url = f"http://127.0.0.1:{port}"
-    with process(command):
+    with flower_process(broker, port, PASSWORD, print):
         wait_until(lambda: answers(f"{url}/healthcheck"), START_S)
         yield url
 
 
 def _api(url: str, path: str) -> Any:
-    word = base64.b64encode(USER.encode()).decode()
+    word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     request = urllib.request.Request(f"{url}{path}", headers={"Authorization": f"Basic {word}"})
     with urllib.request.urlopen(request, timeout=5) as answer:
         return json.load(answer)

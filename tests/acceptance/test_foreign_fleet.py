@@ -15,7 +15,7 @@ from engine.core.events import EventType
 from engine.runtime.engine import Engine
 from engine.runtime.views import Execution
 from tests.acceptance.running import fresh_engine, history, of_type, run
-from tests.acceptance.servers import process
+from tests.acceptance.servers import free_port, process
 from tests.processes import WorkerProcess
 from tests.waiting import wait_until
 
@@ -63,7 +63,12 @@ def _call(
 
 
 def test_a_result_of_a_foreign_task_is_the_steps_local(engine: Engine) -> None:
-    assert _call(engine, "sum", "add", {"x": 2, "y": 40}).output == {"said": {"result": 42}}
+    assert _call(engine, "sum", "add", {"x": 2, "y": 40}).output == {"said": {"sum": 42}}
+
+
+def test_a_result_that_is_no_object_is_an_invalid_local(engine: Engine) -> None:
+    failed = _call(engine, "number", "count", {"x": 1})
+    assert (failed.status, failed.error) == ("Failed", "FnF.InvalidLocal")
 
 
 def test_a_foreign_worker_knows_nothing_of_us(engine: Engine) -> None:
@@ -73,13 +78,13 @@ def test_a_foreign_worker_knows_nothing_of_us(engine: Engine) -> None:
 
 
 def test_positional_arguments_are_handed_over_in_order(engine: Engine) -> None:
-    assert _call(engine, "in_order", "add", {"args": [5, 6]}).output == {"said": {"result": 11}}
+    assert _call(engine, "in_order", "add", {"args": [5, 6]}).output == {"said": {"sum": 11}}
 
 
 def test_a_failure_there_fails_the_step(engine: Engine) -> None:
     failed = _call(engine, "unnamed", "order", {"item": "tea"})
     assert (failed.status, failed.error) == ("Failed", "FC.Unknown")
-    assert "PENSTOCK_FLEET_RESULT_BACKEND" in str(failed.cause)
+    assert "PENSTOCK_FLEET_RESULT_BACKEND is not set" in str(failed.cause)
 
 
 def test_a_failure_there_can_be_retried_and_caught(engine: Engine) -> None:
@@ -110,4 +115,13 @@ def test_a_failure_has_its_class_name_with_a_result_backend() -> None:
             assert (failed.error, failed.cause) == ("StockError", "no tea in stock")
             failed = _call(engine, "odd", "add", {"x": 1, "y": "one"})
             assert failed.error == "TypeError"
-            assert _call(engine, "sum", "add", {"x": 1, "y": 2}).output == {"said": {"result": 3}}
+            assert _call(engine, "sum", "add", {"x": 1, "y": 2}).output == {"said": {"sum": 3}}
+
+
+def test_a_failure_has_no_name_if_the_result_backend_is_away() -> None:
+    env = {"PENSTOCK_FLEET_RESULT_BACKEND": f"redis://127.0.0.1:{free_port()}/0"}
+    with fresh_engine() as (engine, url):
+        with WorkerProcess(url, options=["-c", "1"], env=env), fleet(url):
+            failed = _call(engine, "nameless", "order", {"item": "tea"})
+            assert failed.error == "FC.Unknown"
+            assert "result backend does not tell" in str(failed.cause)

@@ -54,7 +54,7 @@ def test_every_letter_survives(engine: Engine) -> None:
   resourceArn: "überprüfen 検査/λ"
   inputMappings:
     - {target: frage, source: $input.frage}
-    - {target: "ключ", source: "значение \U0001F40D"}
+    - {target: "ключ", source: "значение \U0001f40d"}
   outputMappings:
     - {target: 回答, source: "$local.回答"}
     - {target: keys, source: "$local['keys']"}

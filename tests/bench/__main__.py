@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tests.bench.fanout import measure_fanout, measure_many
+from tests.bench.fanout import measure_fanout, measure_many, measure_sizes
 from tests.bench.figures import Figure
 from tests.bench.hops import measure_hops
 from tests.bench.loops import EDGE_TURNS, measure_loop
@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "foreach": partial(measure_fanout, rounds=options.rounds),
         "loop": partial(measure_loop, turns=max(2 * EDGE_TURNS, options.turns)),
         "many": measure_many,
+        "sizes": measure_sizes,
         "starts": measure_starts,
     }
     missed = 0
@@ -36,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    names = ["hops", "foreach", "loop", "many", "starts"]
+    names = ["hops", "foreach", "loop", "many", "sizes", "starts"]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="MEASURE", help=f"of {', '.join(names)}: all")
-    parser.add_argument("--rounds", type=int, default=5, help="pairs of ours and theirs (5)")
+    parser.add_argument("--rounds", type=int, default=5, help="at most, of ours and theirs (5)")
     parser.add_argument("--turns", type=int, default=10_000, help="of the loop (10,000)")
     options = parser.parse_args(arguments)
     if unknown := set(options.only) - set(names):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -38,6 +39,17 @@ class Figure:
         gate = f"  [{', '.join(gates)}]" if gates else ""
         verdict = "  ok" if self.ok else "  MISSED"
         return f"{self.name:<28} {self.text}{gate}{verdict if gates else ''}"
+
+
+def interleaved(
+    ours: Callable[[], float], theirs: Callable[[], float], rounds: int, at_most_s: float
+) -> list[tuple[float, float]]:
+    """Measures both in turns: so many rounds, or as many as begin within a time."""
+    ends = time.monotonic() + at_most_s
+    pairs = [(ours(), theirs())]
+    while len(pairs) < rounds and time.monotonic() < ends:
+        pairs.append((ours(), theirs()))
+    return pairs
 
 
 def median_ratio(pairs: Iterable[tuple[float, float]]) -> float:

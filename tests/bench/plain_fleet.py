@@ -20,8 +20,8 @@ def make_plain_app(url: str) -> Celery:
         task_acks_late=True,
         broker_connection_retry_on_startup=True,
     )
-    made.task(noop, name="plain.noop")
-    made.task(total, name="plain.total")
+    made.task(name="plain.noop")(noop)
+    made.task(name="plain.total")(total)
     return made
 
 

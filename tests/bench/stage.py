@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -76,7 +77,7 @@ class Stage:
 
     def __init__(self) -> None:
         self._open = ExitStack()
-        self.redis: redis.Redis
+        self.redis: Any  # redis-py types every answer as one to be awaited, too
         self.engine: Engine
         self.plain: Celery
 
@@ -98,6 +99,8 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Celery's results are in cycles; those that outlive the server try to reach it.
+        gc.collect()
         self._open.close()
 
     def deploy(self, name: str, steps: str) -> None:

@@ -52,6 +52,19 @@ CANVASABLE = [pair for pair in ALONE if _is_canvasable(pair)]
 REFUSED = [pair for pair in ALONE if not _is_canvasable(pair)]
 
 
+LISTING = """
+from tasks import task
+
+@task("test/keeps")
+def keeps(input):
+    return {"other": True}
+
+@task("test/replaces")
+def replaces(input):
+    return {"items": input["found"]}
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """A canvas that runs: the name of its execution, and the id of its last signature."""
@@ -61,9 +74,11 @@ class Applied:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine with one real worker that has every scripted task."""
-    with EmbeddedRedis() as server, WorkerProcess(server.url, [SCRIPTED], ["-c", "4"]):
+    file = tmp_path_factory.mktemp("tasks") / "listing.py"
+    file.write_text(LISTING)
+    with EmbeddedRedis() as server, WorkerProcess(server.url, [SCRIPTED, file], ["-c", "4"]):
         made = Engine(server.url, Settings())
         yield made
         # A result that is collected later would take its subscription back, without a Redis.
@@ -236,6 +251,41 @@ def test_a_list_that_passes_hand_on_is_known(engine: Engine) -> None:
     )
     canvas = engine.to_canvas(flow, {"pause": 0.01})
     assert canvas.apply_async().get(timeout=END_WITHIN_S)["ended"] == [{}, {}]
+
+
+LIKELY = """
+  - {type: task, name: list, resourceArn: LIST}
+  - type: foreach
+    name: each
+    iterationMapping: {collection: $.items, item: item}
+    steps: [{type: wait, name: rest, duration: 0.01}]
+    outputMappings: [{target: ended, source: "$local"}]
+"""
+
+
+def test_a_list_that_a_task_may_replace_is_taken_as_it_is(engine: Engine) -> None:
+    flow = _deployed(engine, "likely", LIKELY.replace("LIST", "test/keeps"))
+    given = {"items": [1, 2, 3]}
+    assert (
+        engine.to_canvas(flow, given).apply_async().get(timeout=END_WITHIN_S)["ended"] == [{}] * 3
+    )
+
+
+def test_a_list_that_a_task_makes_shorter_is_taken_too(engine: Engine) -> None:
+    flow = _deployed(engine, "shorter", LIKELY.replace("LIST", "test/replaces"))
+    canvas = engine.to_canvas(flow, {"items": [1, 2, 3], "found": [9]})
+    assert canvas.apply_async().get(timeout=END_WITHIN_S)["ended"] == [{}]
+
+
+@pytest.mark.parametrize("items", [[1, 2, 3], []])
+def test_a_list_that_a_task_makes_longer_or_empty_fails_the_flow(
+    engine: Engine, items: list[int]
+) -> None:
+    flow = _deployed(engine, "unlikely", LIKELY.replace("LIST", "test/replaces"))
+    canvas = engine.to_canvas(flow, {"items": [1, 2], "found": items})
+    with pytest.raises(ExecutionFailed) as failed:
+        canvas.apply_async().get(timeout=END_WITHIN_S)
+    assert failed.value.error == "FnF.RuntimeError"
 
 
 def test_an_input_that_is_no_object_is_refused(engine: Engine) -> None:

@@ -13,6 +13,7 @@ import redis
 
 from engine.config import Settings
 from engine.core.checks import load_flow
+from engine.runtime.claims import Holder
 from engine.runtime.engine import Engine
 from engine.runtime.explaining import (
     Assumptions,
@@ -23,7 +24,6 @@ from engine.runtime.explaining import (
 )
 from engine.runtime.fleet import Served, WorkerInfo
 from engine.runtime.pointer import Pointer
-from engine.runtime.claims import Holder
 from engine.runtime.sweeping import Sweeper
 from tasks import TaskError, registry, task
 from tests.waiting import wait_until

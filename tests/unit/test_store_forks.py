@@ -9,10 +9,10 @@ import pytest
 from redis import Redis
 
 from engine.core.history import normalise
-from engine.runtime.claims import Batch
+from engine.runtime.claims import Batch, Holder
 from engine.runtime.scripts import Verdict
 from engine.simulate.simulator import simulate
-from tests.driving import Died, Driver, Message
+from tests.driving import Died, Driver
 from tests.fundamentals.invariants import broken
 from tests.properties.flows import TASKS, Document
 from tests.properties.test_runtime_properties import caused_wrongly, graph_of
@@ -48,11 +48,23 @@ def opened(redis: Redis, *steps: Document, slots: int = 1, **more: Any) -> Drive
     return driver
 
 
-def take(driver: Driver, wanted: int, slots: int = 1, lane: Message | None = None) -> Batch:
-    lane = lane or driver.hand[0]
-    batch = driver.store.lane(lane.pointer, driver.holder_of(lane), wanted, slots)
+def lane(driver: Driver, wanted: int, slots: int = 1, request: str = "") -> Batch | Verdict:
+    """Takes items, under a message of its own unless `request` is one that was there before."""
+    holder = Holder("w1", request or f"message-{driver.scripts.calls['lane']}")
+    return driver.store.lane(driver.hand[0].pointer, holder, wanted, slots)
+
+
+def take(driver: Driver, wanted: int, slots: int = 1) -> Batch:
+    batch = lane(driver, wanted, slots)
     assert isinstance(batch, Batch)
     return batch
+
+
+def end(driver: Driver, batch: Batch, stop: int) -> None:
+    """Ends the items of a batch below `stop`."""
+    for index in range(batch.first, stop):
+        order = {"events": [], "to": {"st": "ENDED", "result": "{}"}}
+        assert driver.store.item(batch, index, order).applied
 
 
 def join_of(driver: Driver) -> dict[str, Any]:
@@ -85,16 +97,25 @@ def test_batches_never_share_an_item(any_redis: Redis) -> None:
     batches = [take(driver, wanted=2) for _ in range(6)]
     taken = [(one.first, one.stop) for one in batches]
     assert taken == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 9), (9, 10)]
-    lane = driver.hand[0]
-    assert driver.store.lane(lane.pointer, driver.holder_of(lane), 2, 1) is Verdict.EMPTY
+    assert lane(driver, wanted=2) is Verdict.EMPTY
+
+
+def test_a_message_takes_no_second_batch_while_its_worker_is_at_the_first(
+    any_redis: Redis,
+) -> None:
+    driver = opened(any_redis)
+    first = lane(driver, wanted=2, request="message")
+    assert isinstance(first, Batch)
+    assert lane(driver, wanted=2, request="message") is Verdict.STALE
+    driver.store.verb("batch_lost", "flow:e-1", join="sort", batch=first.fence)
+    assert isinstance(lane(driver, wanted=2, request="message"), Batch)
 
 
 def test_a_full_window_gives_no_items(any_redis: Redis) -> None:
     driver = opened(any_redis, concurrency=2)
     for _ in range(2):
         take(driver, wanted=1)
-    lane = driver.hand[0]
-    assert driver.store.lane(lane.pointer, driver.holder_of(lane), 1, 1) is Verdict.EMPTY
+    assert lane(driver, wanted=1) is Verdict.EMPTY
     assert join_of(driver)["active"] == 2
 
 
@@ -178,9 +199,17 @@ def test_an_item_whose_worker_died_is_closed_when_another_fails_the_fork(
 def test_a_fork_that_is_opened_again_at_once_is_a_new_fork(any_redis: Redis, fork: str) -> None:
     """A fork's decision may lead straight back to the fork, without a message in between."""
     mark = {"type": "pass", "name": "mark", "outputMappings": [{"target": "done", "source": True}]}
-    back = {"type": "choice", "name": "again", "choices": [{"condition": "$.done", "goto": "end"}]}
+    back: Document = {
+        "type": "choice",
+        "name": "again",
+        "choices": [{"condition": "$.done", "goto": "end"}],
+    }
     back["default"] = {"steps": [mark], "goto": fork}
-    both = {"type": "parallel", "name": "both", "branches": [{"steps": [WEIGH]}, {"steps": [WEIGH]}]}
+    both = {
+        "type": "parallel",
+        "name": "both",
+        "branches": [{"steps": [WEIGH]}, {"steps": [WEIGH]}],
+    }
     document = flow(both if fork == "both" else foreach(), back, {"type": "pass", "name": "end"})
     driver = Driver(any_redis, TASKS)
     ended = driver.run(json.dumps(document), LETTERS)
@@ -199,3 +228,58 @@ def dies_once(driver: Driver, at: int) -> None:
             raise Died
 
     driver.runner.during = during
+
+
+def test_items_that_come_back_find_a_lane_though_the_one_that_was_sent_is_lost(
+    any_redis: Redis,
+) -> None:
+    """Every worker is killed: one with a batch, one with the only lane that is left."""
+    driver = opened(any_redis, concurrency=5)
+    first, *others = (take(driver, wanted=5) for _ in range(4))
+    driver.store.verb("batch_lost", "flow:e-1", join="sort", batch=first.fence)
+    for batch in others:
+        end(driver, batch, batch.stop)
+    last = take(driver, wanted=5)
+    assert (last.first, last.stop) == (0, 5)
+    end(driver, last, 4)
+    assert join_of(driver)["lanes"] >= 1
+    driver.collect()
+    driver.hand.clear()
+    driver.pass_time(driver.store.settings.lease_s + 1)
+    ended = driver.drive()
+    assert ended.output is not None and len(ended.output["sorted"]) == 10
+
+
+def test_a_batch_that_moved_on_since_it_was_looked_at_is_looked_at_again(
+    any_redis: Redis,
+) -> None:
+    driver = opened(any_redis)
+    batch = take(driver, wanted=3)
+    driver.store.item(batch, 0, {"events": [], "to": {"st": "OPEN"}})
+    order = {"join": "sort", "batch": batch.fence}
+    assert driver.store.verb("batch_lost", "flow:e-1", **order).verdict is Verdict.MOVED
+    driver.pass_time(driver.store.settings.lease_s + 1)
+    driver.sweep()
+    assert driver.store.state("flow:e-1", "sort.0") is not None
+    assert join_of(driver)["returned"] == 2
+
+
+def test_a_child_that_is_handed_on_was_caused_by_its_fork(any_redis: Redis) -> None:
+    """Also behind another child of the same batch, which has left its own events."""
+    inner = {"type": "parallel", "name": "inner", "branches": [{"steps": [WEIGH]}]}
+    branches = [{"steps": [{**inner, "name": "first"} if n == 1 else WEIGH]} for n in range(4)]
+    document = flow({"type": "parallel", "name": "outer", "branches": branches})
+    driver = Driver(any_redis, TASKS, slots=1, batch=4, seed=1)
+    driver.deploy(json.dumps(document))
+    driver.start()
+    assert driver.drive().status == "Succeeded"
+    assert caused_wrongly(driver.history()) == []
+
+
+def test_a_join_that_was_opened_anew_is_not_forgotten(any_redis: Redis) -> None:
+    driver = opened(any_redis)
+    answer = driver.store.verb(
+        "forget", "flow:e-1", join="sort", fence="another", results=[], whole=True
+    )
+    assert answer.verdict is Verdict.STALE
+    assert join_of(driver)["st"] == "OPEN"

@@ -11,9 +11,11 @@ import pytest
 from redis import Redis
 
 from engine.core.history import normalise
+from engine.runtime.claims import Holder
 from engine.runtime.scripts import Answer, Scripts, Verdict
 from engine.simulate.simulator import simulate
-from tests.driving import Driver, Trouble, message_of
+from tests.driven import message_of
+from tests.driving import Driver, Trouble
 from tests.fundamentals.invariants import broken
 from tests.properties.flows import TASKS
 from tests.properties.test_runtime_properties import graph_of
@@ -79,7 +81,7 @@ class StutteringScripts(Scripts):
 
 
 def _timeless(verb: str, answer: Answer) -> Any:
-    """An answer without what tells the time; a claim's state is an object whose order is no matter."""
+    """An answer without what tells the time; the order in a claim's state is no matter."""
     if verb != "claim" or not answer.applied:
         return answer
     document, state, *others, _ = answer.values
@@ -153,6 +155,6 @@ def test_a_batch_that_is_taken_again_by_the_same_call_is_the_same_batch(any_redi
     first = driver.scripts.again("lane")
     assert first == driver.scripts.again("lane")
     assert [int(value) for value in first.values[:2]] == [0, 3]
-    other = driver.store.lane(lane.pointer, driver.holder_of(lane), 3, 1)
+    other = driver.store.lane(lane.pointer, Holder("w2", lane.id), 3, 1)
     assert not isinstance(batch, Verdict) and not isinstance(other, Verdict)
     assert (batch.first, batch.stop, other.first, other.stop) == (0, 3, 3, 5)

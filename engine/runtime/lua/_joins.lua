@@ -1,9 +1,6 @@
 -- Purpose: the join counters of a fork; put between the prelude and the verbs that end or open children.
 -- KEYS, ARGV: as the prelude's. `join` is the children's id without their index. Verdicts: none. Cost: O(1).
-local function join_of(join)
-  local text = redis.call('HGET', KEYS[4], join)
-  return text and cjson.decode(text) or nil
-end
+local function join_of(join) return fields(KEYS[4], join) end
 local function keep_join(join, j) redis.call('HSET', KEYS[4], join, cjson.encode(j)) end
 local function left(j) return j.total - j.cursor + j.returned end
 

@@ -3,13 +3,13 @@
 -- Verdicts: APPLIED; MOVED: it is at another item than the caller saw; STALE: it ended, or is being cut off. Cost: O(1).
 local key = order.join .. '*' .. order.batch
 local batch = state_of(key)
-redis.call('ZREM', KEYS[9], order.id .. '|' .. key .. '|' .. order.batch)
-if not batch then return {'STALE'} end
 local j = join_of(order.join)
+local open_at = batch and batch.open and batch.cur or nil
 -- Whoever cuts the join off still has to close the item that is open.
-if not j or j.st ~= 'OPEN' or redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'STALE'} end
-local open_at = batch.open and batch.cur or nil
-if open_at ~= order.index then return {'MOVED'} end
+local over = not j or j.st ~= 'OPEN' or redis.call('HEXISTS', KEYS[1], 'ending') == 1
+if batch and not over and open_at ~= order.index then return {'MOVED'} end
+redis.call('ZREM', KEYS[9], order.id .. '|' .. key .. '|' .. order.batch)
+if not batch or over then return {'STALE'} end
 redis.call('HDEL', KEYS[3], key)
 local from = batch.cur
 if order.frame then

@@ -23,7 +23,8 @@ if not again then
   redis.call('ZADD', KEYS[9], now + order.lease_ms, m)
   redis.call('HSET', KEYS[13], order.request, m)
   redis.call('PEXPIRE', KEYS[13], order.lease_ms * 4)
-  if state.to and state.kind == 'task' then redis.call('ZADD', KEYS[10], now + state.to, 'timeout|' .. m) end
+  -- A start that is repeated since its worker died (resume) has its time anew.
+  if state.to and (state.kind == 'task' or state.kind == 'resume') then redis.call('ZADD', KEYS[10], now + state.to, 'timeout|' .. m) end
 end
 local run = redis.call('HMGET', KEYS[1], 'events', 'definition')
 return {'APPLIED', redis.call('HGET', KEYS[2], order.frame), cjson.encode(state), run[1] or '0', run[2], now - (state.since or now)}

@@ -1,6 +1,6 @@
 -- Purpose: a claimed frame opens children: the join and its cursor are made, the first lanes sent.
 -- ARGV: order {id, call, frame, fence, request, events, doc, exact, join, total, window, tolerated, tolerant,
---   lanes, body, lane, queue, to}; `body` is the message that wakes the frame when all have ended.
+--   lanes, body, lane, queue, batch (as written in the flow), to}; `body` is the message that wakes the frame when all have ended.
 -- KEYS: the prelude's. Verdicts: as settle's. Cost: O(lanes), at most the live slots' number.
 redis.call('HDEL', KEYS[13], order.request)
 local state = state_of(order.frame)
@@ -19,7 +19,8 @@ redis.call('HDEL', KEYS[4], order.join .. ':returned')
 redis.call('HSET', KEYS[4], order.join .. ':body', order.body, order.join .. ':lane', order.lane)
 local j = {st = 'OPEN', parent = order.frame, fence = order.to.fence, total = order.total, cursor = 0,
            active = 0, lanes = 0, sent = 0, done = 0, failed = 0, window = order.window, returned = 0,
-           tolerated = order.tolerated, tolerant = order.tolerant, queue = order.queue, last = last}
+           tolerated = order.tolerated, tolerant = order.tolerant, queue = order.queue, last = last,
+           batch = order.batch}
 for _ = 1, order.lanes do send_lane(order.join, j) end
 keep_join(order.join, j)
 return {'APPLIED', last}

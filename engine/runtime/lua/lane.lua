@@ -1,6 +1,6 @@
 -- Purpose: a lane takes the next items of a fork; the call id names the batch it gets.
 -- ARGV: order {id, call, join, worker, request, lease_ms, batch, slots}: batch: as many items as it wants.
--- KEYS: the prelude's. Verdicts: APPLIED {first, end, fork's document, its event, last event id, definition}; EMPTY: nothing left or window full; ENDING; PAUSED; MISSING: join closed. Cost: O(1).
+-- KEYS: the prelude's. Verdicts: APPLIED {first, end, fork's document, its event, last event id, definition}; EMPTY: nothing left or window full; ENDING; PAUSED; MISSING: join closed; STALE: the worker is at this very message. Cost: O(1).
 local j = join_of(order.join)
 if not j or j.st ~= 'OPEN' then return {'MISSING'} end
 local key = order.join .. '*' .. order.call
@@ -8,6 +8,9 @@ local batch = state_of(key)
 if not batch then
   if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
   if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then return {'PAUSED'} end
+  -- The same message again while its worker is at it: two batches cannot share a lease.
+  local held = redis.call('HGET', KEYS[13], order.request)
+  if held and redis.call('ZSCORE', KEYS[9], held) then return {'STALE'} end
   j.lanes = math.max(0, j.lanes - 1)
   if left(j) <= 0 or j.active >= j.window then
     keep_join(order.join, j)
@@ -18,14 +21,14 @@ if not batch then
     local text = redis.call('HGET', KEYS[4], order.join .. ':returned')
     local ranges = cjson.decode(text)
     local range = table.remove(ranges)
-    first, stop = range[1], math.min(range[2], range[1] + order.batch)
+    first, stop = range[1], math.min(range[2], range[1] + (j.batch or order.batch))
     if stop < range[2] then table.insert(ranges, {stop, range[2]}) end
     j.returned = j.returned - (stop - first)
     redis.call('HSET', KEYS[4], order.join .. ':returned', cjson.encode(ranges))
   else
     local fair = math.ceil((j.total - j.cursor) / (2 * order.slots))
     first = j.cursor
-    stop = math.min(j.total, first + math.max(1, math.min(order.batch, fair)))
+    stop = math.min(j.total, first + (j.batch or math.max(1, math.min(order.batch, fair))))
     j.cursor = stop
   end
   j.active = j.active + 1

@@ -1,5 +1,6 @@
 -- Purpose: a message that nobody claimed in time is sent again, unless its queue is merely long.
--- ARGV: order {id, call, frame, fence, envelope}; for a lane: join, and no frame. KEYS: the prelude's.
+-- ARGV: order {id, call, frame, fence, envelope}; for a lane: join, and no frame, and
+--   lane if its lanes are to be others from now on, in the queue KEYS[11]. KEYS: the prelude's.
 -- Verdicts: APPLIED; STALE: it was claimed, nothing to do (or no place in the window: who leaves it sends a lane); WAITING: the queue is long, asked again later. Cost: O(1).
 local m = order.id .. '|' .. (order.join or order.frame) .. '|' .. order.fence
 if order.join then
@@ -9,7 +10,11 @@ if order.join then
     redis.call('ZREM', KEYS[8], m)
     return {'STALE'}
   end
-  if redis.call('LLEN', j.queue) > 0 then return {'WAITING'} end
+  if redis.call('LLEN', order.lane and KEYS[11] or j.queue) > 0 then return {'WAITING'} end
+  if order.lane then
+    redis.call('HSET', KEYS[4], order.join .. ':lane', order.lane)
+    j.queue = KEYS[11]
+  end
   j.lanes, j.resent = 0, order.call
   send_lane(order.join, j)
   keep_join(order.join, j)
