@@ -39,7 +39,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> WorkerProcess:
-        """Starts it and waits until it consumes. Raises AssertionError with its log if it does not."""
+        """Starts it and waits until it consumes; AssertionError with its log if it does not."""
         self._process = subprocess.Popen(
             self._command,
             env=self._env,

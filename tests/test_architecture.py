@@ -25,7 +25,7 @@ LAZY_IMPORTS = {
 BROAD_EXCEPTS = {
     "workers/steps.py": "outermost: what a task raises becomes the failure of its step",
     "engine/runtime/sweeping.py": "outermost: a timer that fails must not stop the others",
-    "workers/app.py": "outermost: a defect of the engine fails its execution, it does not come back",
+    "workers/app.py": "outermost: a defect of the engine fails its execution, once",
 }
 SLEEPERS = ("tests/waiting.py",)
 FACADE_NAMES = ["Engine", "ExecutionFailed", "TaskError", "task"]

@@ -38,7 +38,7 @@ class StepConsumer(Consumer):
         else:
             waking.listen(hub)
 
-    def on_send_event_buffered(self) -> None:
+    def on_send_event_buffered(self) -> None:  # type: ignore[override]  # stubs: a property
         """Called for each event. Celery sends it at once: a round trip between two steps."""
         self._has_events = True
 

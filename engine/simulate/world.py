@@ -11,7 +11,7 @@ from engine.core.happenings import Reported, TaskRaised, TaskTimedOut
 from engine.core.outcomes import function_not_found
 from engine.core.scheduler import started
 from engine.core.tasks import task_call
-from engine.simulate.attempts import Attempt, function_names
+from engine.simulate.attempts import Attempt
 from engine.simulate.calls import TaskFunction
 from engine.simulate.clock import VirtualClock
 from engine.simulate.execution import SimulatedExecution, fence_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "starts": measure_starts,
     }
     missed = 0
+    # Being told to end must not leave the workers behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with Stage() as stage:
         for name in options.only or measures:
             for figure in measures[name](stage):

@@ -15,7 +15,8 @@ from engine.runtime.embedded import EmbeddedRedis
 from engine.runtime.ending import Ending
 from engine.runtime.fleet import WorkerInfo
 from engine.runtime.sweeping import renew
-from tests.driving import Died, Driver, Message
+from tests.driven import Message
+from tests.driving import Died, Driver
 from tests.properties.test_runtime_properties import caused_wrongly
 
 HEAD = "version: v1\ntype: flow\nsteps:\n"
