@@ -228,10 +228,11 @@ def test_between_two_attempts_nobody_waits_for_a_report() -> None:
 
     def plan(world: World) -> None:
         def act() -> None:
-            scheduled = world.executions["flow", "simulation"].history[-1].detail
+            execution = world.executions["flow", "simulation"]
+            token = execution.token(execution, execution.frames[""])
             with pytest.raises(TaskInvalidState):
-                world.report_failed(scheduled["input"]["token"], "No")
-            tokens.append(scheduled["input"]["token"])
+                world.report_failed(token, "No")
+            tokens.append(token)
 
         world.clock.after(1, act)
 
