@@ -15,7 +15,13 @@ from celery.exceptions import SoftTimeLimitExceeded
 from kombu import Exchange
 
 from engine.core import happenings as hap
-from engine.core.outcomes import FUNCTION_NOT_FOUND, INVALID_LOCAL, as_text, failure_of
+from engine.core.outcomes import (
+    FUNCTION_NOT_FOUND,
+    INVALID_LOCAL,
+    PAYLOAD_TOO_LARGE,
+    as_text,
+    failure_of,
+)
 from engine.fdl.resources import (
     ActionResource,
     CeleryResource,
@@ -105,7 +111,7 @@ class StepRunner:
         limit = self.runtime.store.settings.payload_limit_bytes
         if size > limit:
             cause = f"the result has {size} bytes; the limit is {limit}"
-            return hap.TaskRaised("FnF.PayloadTooLarge", cause)
+            return hap.TaskRaised(PAYLOAD_TOO_LARGE, cause)
         # As all others will read it: a tuple is a list. And the task may still hold its object: a
         # large value that the store has seen counts as unchanged.
         return hap.TaskReturned(json.loads(text))

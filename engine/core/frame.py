@@ -64,10 +64,14 @@ def parent_id(frame_id: str) -> str:
     return frame_id.rpartition("/")[0]
 
 
+def join_id(frame_id: str, step_name: str) -> str:
+    """The id of the join of the fork `step_name`: its children's ids without their index."""
+    return f"{frame_id}/{step_name}" if frame_id else step_name
+
+
 def child_id(frame_id: str, step_name: str, index: int) -> str:
     """The id of the child of `frame_id` at `index` of the fork `step_name`."""
-    prefix = f"{frame_id}/" if frame_id else ""
-    return f"{prefix}{step_name}.{index}"
+    return f"{join_id(frame_id, step_name)}.{index}"
 
 
 def visit_key(frame: Frame) -> str:

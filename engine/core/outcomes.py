@@ -19,6 +19,7 @@ TOLERANCE_EXCEEDED = "FnF.ToleranceExceeded"
 FLOW_NOT_EXISTS = "FnF.FlowNotExists"
 EXECUTION_EXISTS = "FnF.ExecutionAlreadyExists"
 DEFAULT_FAIL = "FnF.Fail"
+PAYLOAD_TOO_LARGE = "FnF.PayloadTooLarge"
 OUTCOME_UNKNOWN = "FC.Unknown"
 FUNCTION_NOT_FOUND = "FC.FunctionNotFound"
 

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The runtime: decisions become messages, timers and records in Redis."""

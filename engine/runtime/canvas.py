@@ -35,14 +35,15 @@ HEADERS_OF: Mapping[Form, tuple[str, ...]] = {
     "lane": ("root_id", "parent_id", "group"),
     "join": ("root_id", "parent_id", "group"),
     "resume": ("root_id",),
-    "due": ("root_id",),
 }
 """Which Celery headers each form sets beside those that every task has (docs/operations.md,
-"Messages"). `due` is the message that the sweeper sends for a timer, and again for a lost one: no
-other message has led to it, and what it was delayed for is over. `shadow` comes with it where the
-task is one of the engine's own that stands for something else. Never set are `group_index`, since
-lanes are alike and take their items when they are claimed, and `chord` and `chain`, since the
-script that settles a step sends what follows it."""
+"Messages"). `shadow` comes with them where the task is one of the engine's own that stands for
+something else. Never set are `group_index`, since lanes are alike and take their items when they
+are claimed, and `chord` and `chain`, since the script that settles a step sends what follows it."""
+
+NOT_OF_DUE = ("parent_id", "eta")
+"""What `due`, the message that the sweeper sends for a timer, and again for a lost one, lacks of
+the form it stands for: no other message has led to it, and what it was delayed for is over."""
 
 BEGIN = "penstock.flow"
 WAIT = "penstock.wait"
@@ -84,7 +85,6 @@ class Sending:
     retries: int = 0
     policies: tuple[Mapping[str, Any], ...] = ()
     group: str | None = None
-    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

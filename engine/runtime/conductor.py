@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, assert_never
 
 from engine.core import happenings as hap
 from engine.core import scheduler
 from engine.core.commands import Await, Decision, Finish, Fork, RunTask, Sleep
-from engine.core.frame import index_of, visit_key
+from engine.core.frame import index_of, join_id, visit_key
 from engine.core.graph import Graph
-from engine.core.outcomes import function_not_found
+from engine.core.outcomes import PAYLOAD_TOO_LARGE, function_not_found
+from engine.errors import EntityTooLarge
 from engine.fdl.model import TaskStep, WaitStep
 from engine.runtime import forks
 from engine.runtime.claims import Claim, Holder
@@ -77,7 +79,8 @@ class Conductor:
                 self._look_after(child, claim, verdict)
             case hap.Joined() | hap.JoinFailed() if verdict is Verdict.APPLIED:
                 assert claim.frame.step is not None
-                join = forks.join_of(claim.frame, graph.node(claim.frame.step.path))
+                name = graph.node(claim.frame.step.path).step.name
+                join = join_id(claim.frame.id, name)
                 forks.forget(self.runtime, claim.pointer.execution_id, join, claim.pointer.fence)
             case _:
                 return
@@ -149,10 +152,17 @@ class Conductor:
         child: str | None = None,
     ) -> Verdict:
         """Decides and writes it down; anew when the decision names an event id that others took."""
-        next_event_id = claim.next_event_id
+        next_event_id, too_large = claim.next_event_id, None
         for _ in range(MAX_MOVED):
             decision = decide(self.runtime.info(claim.pointer, next_event_id))
-            answer = self.apply(claim, graph, decision, next_event_id, child)
+            try:
+                answer = self.apply(claim, graph, decision, next_event_id, child)
+            except EntityTooLarge as error:
+                if claim.frame.step is None or decide is too_large:
+                    raise
+                happening = hap.TaskRaised(PAYLOAD_TOO_LARGE, str(error), reported=True)
+                decide = too_large = partial(scheduler.decide, graph, claim.frame, happening)
+                continue
             if answer.verdict is not Verdict.MOVED:
                 return answer.verdict
             next_event_id = int(answer.values[0])
@@ -181,7 +191,7 @@ class Conductor:
     ) -> Answer:
         if claim.pointer.frame:
             ended = forks.ended_child(self.runtime, claim.pointer, command)
-            ended |= {"st": "ENDED", "join": claim.pointer.frame.rpartition(".")[0]}
+            ended["join"] = claim.pointer.frame.rpartition(".")[0]
             ended["index"] = index_of(claim.pointer.frame)
             return self.store.settle_child(claim, decision.events, ended, exact)
         return Ending(self.runtime).finish(claim, decision.events, command, exact)

@@ -10,9 +10,9 @@ from engine.core import scheduler
 from engine.core.commands import Finish
 from engine.core.events import NewEvent
 from engine.core.frame import visit_key
-from engine.core.outcomes import RUNTIME_ERROR, child_failure
+from engine.core.outcomes import PAYLOAD_TOO_LARGE, RUNTIME_ERROR, child_failure
 from engine.core.states import ExecutionStatus
-from engine.errors import EngineError, ExecutionAlreadyCompleted, ExecutionNotExists
+from engine.errors import EngineError, EntityTooLarge, ExecutionAlreadyCompleted, ExecutionNotExists
 from engine.runtime.claims import Claim, Holder
 from engine.runtime.cutting import MAX_ROUNDS, cut, open_keys
 from engine.runtime.pointer import Pointer
@@ -91,9 +91,11 @@ class Ending:
 
     def fail(self, pointer: Pointer, error: Exception) -> None:
         """Fails an execution that a defect of the engine keeps from going on. Idempotent."""
-        cause = f"{type(error).__name__}: {error}"
+        cause, name = f"{type(error).__name__}: {error}", RUNTIME_ERROR
+        if isinstance(error, EntityTooLarge):
+            cause, name = str(error), PAYLOAD_TOO_LARGE
         try:
-            self.stop(pointer.flow, pointer.execution, ExecutionStatus.FAILED, RUNTIME_ERROR, cause)
+            self.stop(pointer.flow, pointer.execution, ExecutionStatus.FAILED, name, cause)
         except (ExecutionNotExists, ExecutionAlreadyCompleted):
             return
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
 from engine.core.graph import Graph, Node
@@ -20,7 +20,17 @@ from engine.fdl.model import (
     WaitStep,
 )
 from engine.fdl.resources import FlowResource
-from engine.runtime.canvas import BEGIN, HEADERS_OF, JOIN, LANE, RESUME, STEP, WAIT, Form
+from engine.runtime.canvas import (
+    BEGIN,
+    HEADERS_OF,
+    JOIN,
+    LANE,
+    NOT_OF_DUE,
+    RESUME,
+    STEP,
+    WAIT,
+    Form,
+)
 from engine.runtime.fleet import Served
 from engine.runtime.keys import Keys
 from engine.runtime.pointer import execution_id
@@ -147,6 +157,11 @@ class Explainer:
         headers += ["shadow"] if shown else []
         return MessageForm(form, task, queue or self.given.queue, tuple(headers), shown, delay_s)
 
+    def _due(self, message: MessageForm) -> MessageForm:
+        """The message of a timer, in the place of one with an ETA."""
+        headers = tuple(name for name in message.headers if name not in NOT_OF_DUE)
+        return replace(message, form="due", headers=headers, delay_s=None)
+
     def _step(self, node: Node) -> StepForm:
         step = node.step
         kind = type(step).__name__.removesuffix("Step").lower()
@@ -225,7 +240,7 @@ class Explainer:
             first = soon[0] if soon else None
             forms.append(self.message(form, task, shown, queue, first))
         if len(soon) < len(delays_s) or not delays_s:
-            forms.append(self.message("due", task, shown, queue))
+            forms.append(self._due(self.message(form, task, shown, queue)))
         return tuple(forms)
 
     def _fork(self, node: Node, step: ParallelStep | ForeachStep) -> tuple[MessageForm, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.core import happenings as hap
 from engine.core.commands import Decision, Finish, Fork
-from engine.core.frame import Frame, child_id
+from engine.core.frame import Frame, join_id
 from engine.core.graph import Graph, Node
 from engine.fdl.mappings import resolve_reference
 from engine.fdl.model import ForeachStep
@@ -19,7 +19,7 @@ from engine.runtime.ending import Ending
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer
-from engine.runtime.sending import inline_task
+from engine.runtime.sending import group_of, inline_task
 from engine.runtime.standing import Standing, fresh
 
 RUNS = "lane"
@@ -37,11 +37,11 @@ def open_fork(
     assert decision.frame.step is not None
     node = graph.node(decision.frame.step.path)
     queue = runtime.store.settings.queue
-    join = join_of(decision.frame, node)
+    join = join_id(decision.frame.id, node.step.name)
     waiting = fresh(claim.pointer.to("join", "", node.step.name, 1))
-    group = f"{claim.pointer.execution_id}/{join}"
+    group = group_of(claim.pointer, join)
     body = Sending(JOIN, waiting, queue, TAG, claim.holder.request or None, group=group)
-    lane = lane_sending(runtime, node, graph, claim, join, group)
+    lane = lane_sending(runtime, node, graph, claim, join)
     order = {
         "join": join,
         "total": fork.total,
@@ -59,9 +59,7 @@ def open_fork(
     return runtime.store.fork(claim, decision.frame, decision.events, standing, order, exact)
 
 
-def lane_sending(
-    runtime: Runtime, node: Node, graph: Graph, claim: Claim, join: str, group: str
-) -> Sending:
+def lane_sending(runtime: Runtime, node: Node, graph: Graph, claim: Claim, join: str) -> Sending:
     """The message of a lane: named by the task it runs item by item, if it can."""
     first = first_node(graph, node)
     served = inline_task(runtime, first) if first is not None else None
@@ -70,7 +68,7 @@ def lane_sending(
     if served is None:
         return parking_lane(runtime, pointer, node, parent)
     pointer = pointer.to("lane", RUNS, node.step.name, 1)
-    return Sending(served.name, pointer, served.queue, TAG, parent, group=group)
+    return Sending(served.name, pointer, served.queue, TAG, parent, group=group_of(pointer, join))
 
 
 def parking_lane(runtime: Runtime, pointer: Pointer, node: Node, parent: str | None) -> Sending:
@@ -78,7 +76,7 @@ def parking_lane(runtime: Runtime, pointer: Pointer, node: Node, parent: str | N
 
     `pointer` has the join for its frame.
     """
-    group = f"{pointer.execution_id}/{pointer.frame}"
+    group = group_of(pointer, pointer.frame)
     shown = f"lane:{node.step.name}"
     at = pointer.to("lane", PARKS, node.step.name, 1)
     queue = runtime.store.settings.queue
@@ -91,11 +89,6 @@ def first_node(graph: Graph, fork: Node) -> Node | None:
         return None
     path = graph.first(f"{fork.path}/steps")
     return graph.node(path) if path is not None else None
-
-
-def join_of(frame: Frame, node: Node) -> str:
-    """The id of a fork's join: its children's ids without their index."""
-    return child_id(frame.id, node.step.name, 0).rpartition(".")[0]
 
 
 def collection_of(graph: Graph, parent: Frame) -> list[Any] | None:
@@ -120,7 +113,7 @@ def ended_child(runtime: Runtime, pointer: Pointer, finish: Finish) -> dict[str,
 def outcome(runtime: Runtime, claim: Claim, graph: Graph) -> hap.Happening:
     """What came of a fork whose frame was woken; what is still open below it is cut off."""
     assert claim.frame.step is not None
-    join = join_of(claim.frame, graph.node(claim.frame.step.path))
+    join = join_id(claim.frame.id, graph.node(claim.frame.step.path).step.name)
     identity = claim.pointer.execution_id
     j = runtime.store.join(identity, join)
     if j is None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Any
+
+from engine.errors import EntityTooLarge
 
 REFERENCE = "\u0000payload"
 """The only key of a JSON object that stands for a stored value."""
@@ -25,6 +28,7 @@ SMALL = 1024
 
 _CHEAP = frozenset({bool, int, float, type(None)})
 _MARK = '"\\u0000payload"'
+_STORED_SIZE = re.compile(re.escape(_MARK) + r':"[0-9a-f]{40}\.([0-9]+)"')
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -90,9 +94,11 @@ class Packer:
         save: Callable[[str, str, str], None],
         load: Callable[[str, list[str]], list[str | None]],
         inline_limit: int = 64 * 1024,
+        limit: int = 16 * 1024 * 1024,
     ) -> None:
         self._save = save
         self._load = load
+        self._limit = limit
         self._inline_limit = inline_limit
         self._cache = PayloadCache()
         self._saved: OrderedDict[str, set[str]] = OrderedDict()
@@ -108,14 +114,28 @@ class Packer:
         return text
 
     def pack_detail(self, execution_id: str, detail: dict[str, Any]) -> str:
-        """JSON text of an object whose values may be inputs and outputs, each packed by itself."""
+        """JSON text of an object whose values may be inputs and outputs, each packed by itself.
+
+        Raises:
+            EntityTooLarge: one of them is over the hard limit.
+        """
         if (text := _small_text(detail)) is not None:
             return text
         parts = []
         for key, value in detail.items():
             pack = self.pack if isinstance(value, dict) else self._part
-            parts.append(f"{dumps(key)}:{pack(execution_id, value)}")
+            packed = pack(execution_id, value)
+            self._check_size(key, packed)
+            parts.append(f"{dumps(key)}:{packed}")
         return "{" + ",".join(parts) + "}"
+
+    def _check_size(self, what: str, packed: str) -> None:
+        size = len(packed) + sum(int(stored) for stored in _STORED_SIZE.findall(packed))
+        if size > self._limit:
+            raise EntityTooLarge(
+                f"{what} has about {size} bytes; the limit is {self._limit} "
+                "(PENSTOCK_PAYLOAD_LIMIT_BYTES)"
+            )
 
     def unpack_detail(self, execution_id: str, text: str) -> dict[str, Any]:
         """The object of a text that `pack_detail` made."""
@@ -135,10 +155,9 @@ class Packer:
 
     def _reference(self, execution_id: str, value: Any, text: str) -> str:
         data = text.encode()
-        pages = -(-len(text) // PAGE_BYTES)
-        name = f"{hashlib.sha256(data).hexdigest()[:40]}.{pages}"
+        name = f"{hashlib.sha256(data).hexdigest()[:40]}.{len(text)}"
         if not self._is_saved(execution_id, name):
-            for page in range(pages):
+            for page in range(_pages(name)):
                 part = text[page * PAGE_BYTES : (page + 1) * PAGE_BYTES]
                 self._save(execution_id, f"{name}.{page}", part)
             self._remember(execution_id, name)
@@ -179,7 +198,7 @@ class Packer:
     def _fetch(self, execution_id: str, name: str) -> Any:
         held = self._cache.get(name)
         if held is None:
-            fields = [f"{name}.{page}" for page in range(int(name.rpartition(".")[2]))]
+            fields = [f"{name}.{page}" for page in range(_pages(name))]
             # One at a time: no reply grows with the value.
             read = (self._load(execution_id, [field])[0] for field in fields)
             pages = [page for page in read if page is not None]
@@ -190,6 +209,11 @@ class Packer:
             self._cache.put(name, held, len(text))
         self._remember(execution_id, name)
         return held
+
+
+def _pages(name: str) -> int:
+    """How many pages a stored value has: its name ends in its length."""
+    return -(-int(name.rpartition(".")[2]) // PAGE_BYTES)
 
 
 def _is_reference(value: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from engine.core.commands import Await, Decision, RunTask, Sleep
-from engine.core.frame import Frame, OpenStep
+from engine.core.frame import Frame, OpenStep, join_id
 from engine.core.graph import Graph, Node
 from engine.fdl.model import TaskStep
 from engine.fdl.resources import (
@@ -20,9 +20,18 @@ from engine.fdl.resources import (
     Resource,
     TopicResource,
 )
-from engine.runtime.canvas import ENGINE_TASKS, RESUME, STEP, UNSERVED, WAIT, Sending
+from engine.runtime.canvas import (
+    BEGIN,
+    ENGINE_TASKS,
+    JOIN,
+    RESUME,
+    STEP,
+    UNSERVED,
+    WAIT,
+    Sending,
+)
 from engine.runtime.fleet import Served
-from engine.runtime.pointer import Pointer
+from engine.runtime.pointer import Kind, Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.standing import Standing, fresh, new_id
 
@@ -63,7 +72,7 @@ def standing(
     pointer = replace(pointer, frame=decision.frame.id)
     match command:
         case RunTask():
-            return _task(runtime, pointer, node, decision.frame, command, request)
+            return _turn(runtime, fresh(pointer), node, step, request or None, command.delay_s)
         case Await():
             waiting = fresh(pointer.to("resume", "", node.step.name, step.attempt))
             on = child if command.on == "child" else None
@@ -74,12 +83,50 @@ def standing(
             raise TypeError(f"{command} is no standing")
 
 
+def beginning(runtime: Runtime, pointer: Pointer) -> Standing:
+    """The first message of an execution, with the pointer's fence: its id is the execution's."""
+    queue = runtime.store.settings.queue
+    shown = f"flow:{pointer.flow}"
+    return _ready(runtime, Sending(BEGIN, pointer, queue, pointer.execution_id, shown=shown))
+
+
 def again(runtime: Runtime, pointer: Pointer) -> Standing:
     """A fresh message for a frame that is to be claimed for news, not for a task's turn."""
-    queue = runtime.store.settings.queue
     renewed = fresh(pointer.to("resume", "", pointer.step, pointer.attempt))
-    sending = Sending(RESUME, renewed, queue, new_id())
-    return Standing("READY", renewed, runtime.canvas.envelope(sending), queue)
+    return _ready(runtime, Sending(RESUME, renewed, runtime.store.settings.queue, new_id()))
+
+
+def repeated(runtime: Runtime, pointer: Pointer, graph: Graph, frame: Frame) -> Standing:
+    """The message of what a frame waits for already (the pointer's kind and fence), once more.
+
+    Its delay is over, or the message or its worker may be lost: it is as the first was, but for
+    its id, its parent and its ETA. A task that has found a worker, or lost its last one, gets
+    the other kind.
+    """
+    step, queue = frame.step, runtime.store.settings.queue
+    if step is None and pointer.kind == "begin":
+        return beginning(runtime, pointer)
+    if step is None:
+        return _ready(runtime, Sending(RESUME, pointer, queue, new_id()))
+    node = graph.node(step.path)
+    at = pointer.to(pointer.kind, pointer.fence, node.step.name, step.attempt)
+    match pointer.kind:
+        case "task" | "unserved":
+            return _turn(runtime, at, node, step)
+        case "wait":
+            return _ready(runtime, Sending(WAIT, at, queue, new_id()))
+        case "join":
+            group = group_of(at, join_id(frame.id, node.step.name))
+            return _ready(runtime, Sending(JOIN, at, queue, new_id(), group=group))
+        case "begin" | "resume" | "lane":
+            return _ready(runtime, Sending(RESUME, at, queue, new_id()))
+        case _:
+            assert_never(pointer.kind)
+
+
+def group_of(pointer: Pointer, join: str) -> str:
+    """The id of the group that a fork's lanes are, and of the join at its end."""
+    return f"{pointer.execution_id}/{join}"
 
 
 def task_message(runtime: Runtime, node: Node) -> tuple[str, str, float | None]:
@@ -116,37 +163,38 @@ def inline_task(runtime: Runtime, node: Node) -> Served | None:
     return served if served is not None and served.timeout_s is None else None
 
 
-def _task(
+def _turn(
     runtime: Runtime,
     pointer: Pointer,
     node: Node,
-    frame: Frame,
-    command: RunTask,
-    request: str,
+    opened: OpenStep,
+    parent_id: str | None = None,
+    delay_s: float = 0.0,
 ) -> Standing:
-    assert frame.step is not None and node.resource is not None
-    attempt = frame.step.attempt
-    ready = fresh(pointer.to("task", "", node.step.name, attempt))
-    if not is_served(runtime, node):
-        ready = replace(ready, kind="unserved")
+    """A task's turn, or its look for a worker while none has it; with the pointer's fence."""
+    assert node.resource is not None
     name, queue, limit = task_message(runtime, node)
+    kind: Kind = "unserved" if name == UNSERVED else "task"
+    at = pointer.to(kind, pointer.fence, node.step.name, opened.attempt)
+    if delay_s > runtime.store.settings.timer_horizon_s:
+        return Standing("WAITING", at, delay_s=delay_s)
     sending = Sending(
         name,
-        ready,
+        at,
         queue,
         new_id(),
-        parent_id=request or None,
+        parent_id,
         shown=node.resource.display if name in ENGINE_TASKS else None,
-        delay_s=command.delay_s,
-        retries=attempt - 1,
-        policies=_policies(node, frame.step),
+        delay_s=delay_s,
+        retries=opened.attempt - 1,
+        policies=_policies(node, opened),
     )
-    if command.delay_s > runtime.store.settings.timer_horizon_s:
-        return Standing("WAITING", ready, delay_s=command.delay_s, timeout_s=None)
+    return replace(_ready(runtime, sending), timeout_s=limit)
+
+
+def _ready(runtime: Runtime, sending: Sending) -> Standing:
     envelope = runtime.canvas.envelope(sending)
-    return Standing(
-        "READY", ready, envelope, sending.queue, delay_s=command.delay_s, timeout_s=limit
-    )
+    return Standing("READY", sending.pointer, envelope, sending.queue, sending.delay_s)
 
 
 def _policies(node: Node, opened: OpenStep) -> tuple[dict[str, Any], ...]:
@@ -167,6 +215,7 @@ def _sleep(runtime: Runtime, pointer: Pointer, name: str, command: Sleep, reques
         delay_s = max(0.0, (command.until or 0.0) - time.time())
     if delay_s > settings.timer_horizon_s:
         return Standing("WAITING", waiting, delay_s=command.duration_s, until_s=command.until)
-    sending = Sending(WAIT, waiting, settings.queue, new_id(), request or None, delay_s=delay_s)
-    envelope = runtime.canvas.envelope(sending)
-    return Standing("READY", waiting, envelope, settings.queue, delay_s=delay_s)
+    return _ready(
+        runtime,
+        Sending(WAIT, waiting, settings.queue, new_id(), request or None, delay_s=delay_s),
+    )

@@ -11,12 +11,12 @@ from typing import Any
 from engine.core import scheduler
 from engine.core.states import ExecutionStatus
 from engine.errors import EntityTooLarge, ExecutionAlreadyExists, InvalidArgument
-from engine.runtime.canvas import BEGIN, Sending
 from engine.runtime.payloads import dumps
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Verdict
-from engine.runtime.standing import Standing, fresh
+from engine.runtime.sending import beginning
+from engine.runtime.standing import fresh
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -61,9 +61,7 @@ def start(runtime: Runtime, wanted: Start) -> Started:
     graph = runtime.definitions.graph(flow.definition_id)
     frame = scheduler.open_root(graph, given)
     pointer = fresh(Pointer(flow.name, name, "", 1, "", "", "begin"))
-    queue = runtime.store.settings.queue
-    sending = Sending(BEGIN, pointer, queue, pointer.execution_id, shown=f"flow:{flow.name}")
-    standing = Standing("READY", pointer, runtime.canvas.envelope(sending), queue)
+    standing = beginning(runtime, pointer)
     runtime.store.packer.forget(pointer.execution_id)
     record = {
         "flow": flow.name,

@@ -38,7 +38,12 @@ class ExecutionStore:
         self.settings = settings
         self.keys = Keys(settings.key_prefix, settings.queue)
         self.scripts = Scripts(redis)
-        self.packer = Packer(self._save_page, self._load_pages, settings.inline_limit_bytes)
+        self.packer = Packer(
+            self._save_page,
+            self._load_pages,
+            settings.inline_limit_bytes,
+            settings.payload_limit_bytes,
+        )
 
     # payloads
 

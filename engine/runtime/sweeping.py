@@ -11,7 +11,6 @@ from engine.core.frame import parent_id
 from engine.core.graph import Node
 from engine.core.states import ExecutionStatus
 from engine.errors import ExecutionAlreadyCompleted, ExecutionNotExists
-from engine.runtime.canvas import BEGIN, ENGINE_TASKS, JOIN, RESUME, WAIT, Sending
 from engine.runtime.cutting import item_frame
 from engine.runtime.ending import Ending
 from engine.runtime.fleet import ANNOUNCE_TTL_S
@@ -19,7 +18,7 @@ from engine.runtime.forks import first_node, parking_lane
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import STORE_ERRORS, Verdict
-from engine.runtime.sending import again, is_served, served_names, task_message
+from engine.runtime.sending import again, is_served, repeated, served_names
 from engine.runtime.standing import Standing, fresh, new_id
 
 log = logging.getLogger("penstock.worker")
@@ -35,8 +34,6 @@ MAX_LOOKS = 3
 
 HOLD_S = 5.0
 """How long other sweepers leave a taken entry alone."""
-
-BY_KIND = {"begin": BEGIN, "wait": WAIT, "join": JOIN, "resume": RESUME}
 
 
 class Sweeper:
@@ -109,63 +106,57 @@ class Sweeper:
         return [str(entry) for entry in self.store.scripts.raw("sweep", [key], order)]
 
     def _timer(self, entry: str) -> None:
-        kind, identity, frame, fence = entry.split("|")
-        flow, _, name = identity.partition(":")
-        pointer = Pointer(flow, name, "", 1, frame, fence, "resume")
+        kind, _, rest = entry.partition("|")
+        pointer = pointer_of(rest)
         match kind:
             case "wake":
-                done = self._wake(pointer)
+                self._wake(pointer)
             case "timeout":
-                done = self._time_out(pointer)
+                self._time_out(pointer)
             case "expire":
-                done = self._expire(pointer)
+                self._expire(pointer)
             case "notify":
-                self.ending.tell(identity)
+                self.ending.tell(pointer.execution_id)
                 return
             case _:
                 self.ending.complete(pointer)
-                done = not self.store.record(identity).get("ending")
-        if done:
-            self.store.redis.zrem(self.store.keys.timers, entry)
+                if self.store.record(pointer.execution_id).get("ending"):
+                    return
+        self.store.redis.zrem(self.store.keys.timers, entry)
 
-    def _wake(self, pointer: Pointer) -> bool:
+    def _wake(self, pointer: Pointer) -> None:
         """A wait or a retry's delay is over."""
         state = self.store.state(pointer.execution_id, pointer.frame)
         if state is None or state["fence"] != pointer.fence:
-            return True
+            return
         standing = self._standing(pointer, state)
         if standing is not None:
             self.store.wake(pointer, standing, ("WAITING",), None)
-        return True
 
-    def _time_out(self, pointer: Pointer) -> bool:
+    def _time_out(self, pointer: Pointer) -> None:
         """A task took too long: its late result will be refused."""
         state = self.store.state(pointer.execution_id, pointer.frame)
         if state is None or state["fence"] != pointer.fence:
-            return True
+            return
         news = {"kind": "timeout", "child": state.get("on") or ""}
         states = ("RUNNING", "WAITING")
         self.store.wake(pointer, again(self.runtime, pointer), states, news)
-        return True
 
-    def _expire(self, pointer: Pointer) -> bool:
+    def _expire(self, pointer: Pointer) -> None:
         """An execution took too long."""
         try:
             self.ending.stop(pointer.flow, pointer.execution, ExecutionStatus.TIMED_OUT, None, None)
         except (ExecutionNotExists, ExecutionAlreadyCompleted):
-            return True
-        return True
+            return
 
     def _lost(self, entry: str) -> None:
         """A lease was not renewed: its worker is gone."""
-        identity, frame, fence = entry.split("|")
-        flow, _, name = identity.partition(":")
-        pointer = Pointer(flow, name, "", 1, frame, fence, "resume")
-        if "*" in frame:
+        pointer = pointer_of(entry)
+        if "*" in pointer.frame:
             self._batch_lost(pointer)
             return
-        state = self.store.state(identity, frame)
-        if state is not None and state["st"] == "RUNNING" and state["fence"] == fence:
+        state = self.store.state(pointer.execution_id, pointer.frame)
+        if state is not None and state["st"] == "RUNNING" and state["fence"] == pointer.fence:
             news = {"kind": "lost"} if self._is_task(pointer, state) else None
             standing = again(self.runtime, pointer) if news else self._repeat(pointer, state)
             if standing is not None:
@@ -176,19 +167,19 @@ class Sweeper:
 
     def _repeat(self, pointer: Pointer, state: dict[str, Any]) -> Standing | None:
         """The message of what the engine did itself, to be done again; its time limit stays."""
-        standing = self._standing(pointer, state | {"kind": repeated(str(state["kind"]))})
+        # A task that has its TaskStarted does not get another.
+        kind = "resume" if state["kind"] == "task" else state["kind"]
+        standing = self._standing(pointer, state | {"kind": kind})
         if standing is None or "to" not in state:
             return standing
         return replace(standing, timeout_s=state["to"] / 1000)
 
-    def _is_task(self, pointer: Pointer, state: dict[str, object]) -> bool:
+    def _is_task(self, pointer: Pointer, state: dict[str, Any]) -> bool:
         """True for a task of somebody's; what the engine does itself it may simply do again."""
-        frame = self.store.frame(pointer.execution_id, pointer.frame)
-        if state["kind"] != "task" or frame is None or frame.step is None:
+        if state["kind"] != "task":
             return False
-        definition = self.store.record(pointer.execution_id)["definition"]
-        resource = self.runtime.definitions.graph(definition).node(frame.step.path).resource
-        return resource is not None and served_names(resource) != ()
+        node = self._node(pointer.execution_id, pointer.frame)
+        return node is not None and node.resource is not None and served_names(node.resource) != ()
 
     def _batch_lost(self, pointer: Pointer) -> None:
         """A lane's lease was not renewed: the item it was at goes on by itself, as a task does."""
@@ -215,29 +206,27 @@ class Sweeper:
 
     def _resend(self, entry: str) -> None:
         """A message was not claimed in time: it may be lost."""
-        identity, frame, fence = entry.split("|")
-        flow, _, name = identity.partition(":")
-        pointer = Pointer(flow, name, "", 1, frame, fence, "resume")
+        pointer = pointer_of(entry)
+        identity, frame, fence = pointer.execution_id, pointer.frame, pointer.fence
         if fence == "lane":
             self.store.verb("resend", identity, join=frame, fence=fence, **self._parking(pointer))
             return
         state = self.store.state(identity, frame)
         standing = None
         if state is not None and state["st"] == "READY" and state["fence"] == fence:
-            if state["kind"] == "task" and not self._is_served(pointer):
-                # Its workers may come back: that is waited for, as where there were none before.
-                looking = self._standing(pointer, state | {"kind": "unserved"})
-                if looking is not None:
-                    self.store.wake(pointer, looking, ("READY",), None)
-                return
             standing = self._standing(pointer, state, keep=True)
+            if standing is not None and standing.pointer.kind != state["kind"]:
+                # Its workers are gone, and waited for as where there were none; or one has come.
+                self._change(pointer, state)
+                return
         envelope, queue = (standing.envelope, standing.queue) if standing else ("", "")
         self.store.verb("resend", identity, queue, frame=frame, fence=fence, envelope=envelope)
 
-    def _is_served(self, pointer: Pointer) -> bool:
-        """False for a frame at a task that no live worker has."""
-        node = self._node(pointer.execution_id, pointer.frame)
-        return node is None or node.resource is None or is_served(self.runtime, node)
+    def _change(self, pointer: Pointer, state: dict[str, Any]) -> None:
+        """A task's turn becomes the look for a worker, or the other way round."""
+        standing = self._standing(pointer, state)
+        if standing is not None:
+            self.store.wake(pointer, standing, ("READY",), None)
 
     def _node(self, identity: str, frame_id: str) -> Node | None:
         """The step that a frame stands at; None if it stands at none."""
@@ -261,35 +250,23 @@ class Sweeper:
         return {"lane": self.runtime.canvas.envelope(sending), "queue": sending.queue}
 
     def _standing(
-        self, pointer: Pointer, state: dict[str, object], keep: bool = False
+        self, pointer: Pointer, state: dict[str, Any], keep: bool = False
     ) -> Standing | None:
         """The message of a frame for what it waits for; `keep`: with the same fence."""
-        identity = pointer.execution_id
-        record = self.store.record(identity)
-        frame = self.store.frame(identity, pointer.frame)
-        if frame is None or "definition" not in record:
+        definition = self.store.record(pointer.execution_id).get("definition")
+        frame = self.store.frame(pointer.execution_id, pointer.frame)
+        if frame is None or definition is None:
             return None
-        kind = str(state["kind"])
-        step = frame.step
-        at = pointer
-        if step is not None:
-            at = replace(at, step=step.path.rpartition("/")[2], attempt=step.attempt)
-        at = replace(at, kind=kind)  # type: ignore[arg-type]  # the state has it from a pointer
-        at = at if keep else fresh(at)
-        queue, name, shown, limit = self.store.settings.queue, BY_KIND.get(kind, RESUME), None, None
-        if kind in ("task", "unserved") and step is not None:
-            node = self.runtime.definitions.graph(record["definition"]).node(step.path)
-            name, queue, limit = task_message(self.runtime, node)
-            assert node.resource is not None
-            shown = node.resource.display if name in ENGINE_TASKS else None
-        sending = Sending(name, at, queue, new_id(), shown=shown)
-        envelope = self.runtime.canvas.envelope(sending)
-        return Standing("READY", at, envelope, queue, timeout_s=limit)
+        at = replace(pointer, kind=state["kind"])
+        graph = self.runtime.definitions.graph(definition)
+        return repeated(self.runtime, at if keep else fresh(at), graph, frame)
 
 
-def repeated(kind: str) -> str:
-    """As what a claim is repeated: a task that has its TaskStarted does not get another."""
-    return "resume" if kind == "task" else kind
+def pointer_of(entry: str) -> Pointer:
+    """The frame that an entry of a timer set, `FLOW:EXECUTION|FRAME|FENCE`, is about."""
+    identity, frame, fence = entry.split("|")
+    flow, _, name = identity.partition(":")
+    return Pointer(flow, name, "", 1, frame, fence, "resume")
 
 
 def renew(runtime: Runtime, node: str, requests: list[str]) -> int:

@@ -47,6 +47,17 @@ def test_a_result_over_the_limit_fails_its_step(engine: Engine) -> None:
     assert one_line(ended.cause) and "16777216" in str(ended.cause)
 
 
+def test_results_that_are_too_large_together_fail_the_flow_where_they_meet(engine: Engine) -> None:
+    steps = """
+- {type: task, name: one, resourceArn: large, outputMappings: [{target: a, source: $local.text}]}
+- {type: task, name: two, resourceArn: large, outputMappings: [{target: b, source: $local.text}]}
+- {type: task, name: both, resourceArn: grow}
+"""
+    ended = run(engine, "together", steps, {"bytes": 9 * MB})
+    assert (ended.status, ended.error) == ("Failed", "FnF.PayloadTooLarge")
+    assert one_line(ended.cause) and "PENSTOCK_PAYLOAD_LIMIT_BYTES" in str(ended.cause)
+
+
 def test_every_letter_survives(engine: Engine) -> None:
     steps = """
 - type: task

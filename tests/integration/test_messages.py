@@ -129,15 +129,15 @@ class Stage:
 
         def has_ended() -> bool:
             self.sweeper.sweep()
-            while (message := self._next()) is not None:
+            while (message := self.next()) is not None:
                 captured.append(message)
-                self._work(message)
+                self.work(message)
             return run.describe().status == "Succeeded"
 
         wait_until(has_ended)
         return captured
 
-    def _work(self, message: Captured) -> None:
+    def work(self, message: Captured) -> None:
         at = Pointer(**message.kwargs)
         holder = Holder(HERE, message.headers["id"])
         if at.kind == "lane":
@@ -145,7 +145,7 @@ class Stage:
         else:
             self.bench.conductor.advance(at, holder)
 
-    def _next(self) -> Captured | None:
+    def next(self) -> Captured | None:
         for queue in QUEUES:
             text: Any = self.client.rpop(queue)
             if text is not None:
@@ -254,13 +254,41 @@ def test_all_messages_of_an_execution_have_its_id_as_their_root(stage: Stage) ->
     assert {message.headers["parent_id"] for message in captured} - {None} <= ids
 
 
-def test_the_message_of_a_retry_tells_the_policy_that_led_to_it(stage: Stage) -> None:
+@pytest.mark.parametrize("horizon_s", [60.0, 0.01])
+def test_the_message_of_a_retry_tells_the_policy_that_led_to_it(
+    horizon_s: float, redis_url: str, redis_client: redis.Redis
+) -> None:
+    stage = _stage(redis_url, redis_client, Settings(timer_horizon_s=horizon_s))
     stage.engine.create_flow("retried", f"version: v1\ntype: flow\nsteps:\n{RETRY}")
     captured = stage.messages_of("retried", {})
     policies = [message.headers.get("penstock_retry") for message in captured]
     assert policies == [None, None] + [
         [{"errors": ["Flaky"], "used": used, "max_attempts": 3}] for used in (1, 2)
     ]
+
+
+def test_a_message_that_is_sent_again_is_as_the_lost_one_was(stage: Stage) -> None:
+    stage.engine.create_flow("lossy", f"version: v1\ntype: flow\nsteps:\n{PARALLEL}")
+    run = stage.engine.start_execution("lossy", {})
+    keys, found = stage.bench.runtime.store.keys, dict[str, list[dict[str, Any]]]()
+
+    def lose_each_once() -> bool:
+        stage.sweeper.sweep()
+        for message in iter(stage.next, None):
+            copies = found.setdefault(message.kwargs["kind"], [])
+            copies.append(message.headers)
+            if len(copies) > 1 or message.kwargs["kind"] == "lane":
+                stage.work(message)
+        unclaimed: Any = stage.client.zrange(keys.dispatch, 0, -1)
+        for entry in unclaimed:
+            stage.client.zadd(keys.dispatch, {entry: 1}, xx=True)
+        return run.describe().status == "Succeeded"
+
+    wait_until(lose_each_once)
+    assert set(found) == {"begin", "lane", "task", "wait", "join"}
+    for lost, sent, *_ in found.values():
+        kept = [key for key in OPTIONAL if key not in ("parent_id", "eta")]
+        assert [lost[key] for key in kept] == [sent[key] for key in kept]
 
 
 def test_a_message_carries_no_data_of_the_user(stage: Stage) -> None:

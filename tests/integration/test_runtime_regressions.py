@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from engine.config import Settings
 from engine.core.states import ExecutionStatus
 from engine.runtime import views
 from engine.runtime.claims import Batch, Holder
@@ -313,6 +314,32 @@ def test_a_task_whose_workers_have_left_waits_for_others(client: Redis) -> None:
     found.sweep()
     assert [message.pointer.kind for message in found.collect()] == ["unserved"]
     assert found.drive().error == "FC.FunctionNotFound"
+
+
+def test_a_task_that_finds_its_workers_again_goes_on_though_its_message_is_lost(
+    client: Redis,
+) -> None:
+    found = Driver(client, {})
+    found.deploy(ONE)
+    found.start()
+    found.deliver(found.collect()[0])
+    assert [message.pointer.kind for message in found.collect()] == ["unserved"]
+    found.hand.clear()
+    announce(found, "w9", found.store.settings.queue)
+    found.pass_time(6)
+    found.sweep()
+    assert [message.task for message in found.collect()] == ["x:work"]
+    assert found.hand[0].pointer.kind == "task"
+
+
+def test_the_look_for_a_worker_ends_when_timers_stand_in_for_messages(client: Redis) -> None:
+    found = Driver(client, {}, settings=Settings(max_eta_messages=1))
+    found.deploy(HEAD + "- {type: wait, name: w, duration: 50}\n", "held")
+    found.start(name="w", flow="held")
+    while found.step():
+        pass
+    assert found.run(ONE).error == "FC.FunctionNotFound"
+    assert not found.describe("w", "held").status.ended
 
 
 def test_items_whose_workers_have_left_fail_in_the_end(client: Redis) -> None:

@@ -67,7 +67,7 @@ def test_each_step_lists_its_messages_with_task_queue_and_headers(tmp_path: Path
     assert list(_messages(explained["steps"])) == [
         ("list", "task", "shop/list", ["root_id", "parent_id"]),
         ("list", "retry", "shop/list", delayed),
-        ("list", "due", "shop/list", ["root_id"]),
+        ("list", "due", "shop/list", ["root_id", "retries", "penstock_retry"]),
         ("each", "lane", "penstock.lane", ["root_id", "parent_id", "group", "shadow"]),
         ("each", "join", "penstock.join", ["root_id", "parent_id", "group"]),
         ("each/steps/pack", "task", "pack", ["root_id", "parent_id"]),
