@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -60,10 +59,10 @@ class Settings(BaseSettings):
     dispatch_grace_s: float = Field(default=5.0, ge=0.5)
     """A published step that nobody has claimed for so long is looked at again."""
 
-    sweep_every_s: float = Field(default=1.0, gt=0)
+    sweep_every_s: float = Field(default=0.5, gt=0)
     """Pause between two looks of a worker for what is due or lost."""
 
-    resource_grace_s: float = Field(default=30.0, ge=0)
+    resource_grace_s: float = Field(default=10.0, ge=0)
     """How long a step waits for a worker that has its task, before FC.FunctionNotFound."""
 
     max_losses: int = Field(default=3, ge=0)
@@ -136,14 +135,14 @@ def variable_of(field: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL with `***` in the place of its password."""
-    parts = urlsplit(url)
-    if "password=" in parts.query:
-        parts = parts._replace(query="***")
-    if parts.password is None:
-        return parts.geturl()
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
+    """The URL with `***` in the place of its password and of its options; any text may be given."""
+    url, options, _ = url.partition("?")  # they may hold a password, too
+    head, at, host = url.rpartition("@")
+    scheme, slashes, login = head.partition("//")
+    user, colon, _ = login.partition(":")
+    # What stands there alone may be a password that was meant.
+    shown = f"{scheme}{slashes}{user if colon else ''}{colon}***@{host}" if at else url
+    return shown + ("?***" if options else "")
 
 
 def _complaint(location: tuple[int | str, ...], message: str) -> str:

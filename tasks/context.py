@@ -13,7 +13,7 @@ class TaskContext:
     """Handed to a task as its second argument, if it takes one.
 
     As it stands it does nothing: it is what a test or a plain call uses. Whoever runs tasks for
-    real overrides `cancelled` and `heartbeat`.
+    real overrides `cancelled`, and `heartbeat` if it has to be told.
 
     Attributes:
         execution: Name of the execution.
@@ -38,7 +38,10 @@ class TaskContext:
         return False
 
     def heartbeat(self) -> None:
-        """Says that the task is alive; a long task calls it between two items of its work."""
+        """Says that the task is alive; a long task calls it between two items of its work.
+
+        A worker needs no word of it: it keeps the lease of what it runs by itself.
+        """
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:

@@ -93,6 +93,8 @@ class StepRunner:
             if isinstance(error.code, int) and error.code < 0:  # the pool ends its process so
                 raise
             return hap.TaskRaised(type(error).__name__, str(error))
+        except KeyboardInterrupt as error:  # the task's: Celery takes signals in another way
+            return hap.TaskRaised(type(error).__name__, str(error))
         except Exception as error:  # the task's own: data from here on
             failure = failure_of(error)
             context.log.info("task failed", extra={"error": failure.error}, exc_info=error)

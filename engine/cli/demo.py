@@ -88,7 +88,6 @@ def _restore(console: Console, archive: DemoArchive) -> Execution:
         _tell(console, f"worker   process {worker.pid}, {slots[-1]} slots")
         engine = stack.enter_context(engine_at(redis.url))
         deploy(engine, files)
-        stack.enter_context(display)
         run = engine.start_execution(files[0].name, given, "demo")
         return follow_or_stop(engine, display, run.flow_name, run.name)
 

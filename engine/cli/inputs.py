@@ -24,7 +24,7 @@ def read_text(path: str, what: str) -> str:
         InvalidArgument: it cannot be read as UTF-8 text.
     """
     try:
-        return sys.stdin.read() if path == STDIN else Path(path).read_text(encoding="utf-8")
+        return sys.stdin.read() if path == STDIN else Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InvalidArgument(f"{path}: no such {what}") from None
     except UnicodeDecodeError as error:
@@ -46,9 +46,13 @@ def read_input(text: str | None) -> dict[str, Any]:
         source, body = text[1:], read_text(text[1:], "input file")
     try:
         value = json.loads(body, parse_constant=_no_json_number)
+        # What can be read but not written again: 1e999, half a surrogate pair.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except json.JSONDecodeError as error:
         at = f"line {error.lineno} column {error.colno}"
         raise InvalidArgument(f"{source}: not JSON ({error.msg}, {at})") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"{source}: not JSON that can be used ({error})") from None
     if not isinstance(value, dict):
         raise InvalidArgument(f"{source}: the input must be a JSON object, not {_kind(value)}")
     return value

@@ -24,15 +24,16 @@ ENDS = {
 class StepProgress:
     """One step of the text, all its visits taken together.
 
-    `active` counts the visits that are open. For a fork, `total` is how many children its last
-    visit has (None before there is one), `done` how many of these ended, `failed` how many of
-    them badly. `since` is when the oldest open visit began, `spent_s` how long it took until none
-    was open. `note` says what is special now: a retry, an error. `child` is the (flow, name) of
-    the execution that it started last.
+    `active` counts the visits that are open, `aborted` those of late that were cut off. For a fork,
+    `total` is how many children these visits have together (None before there is one, or if it is
+    not known), `done` how many of them ended, `failed` how many badly. `since` is when the oldest
+    open visit began, `spent_s` how long it took until none was open. `note` says what is special
+    now: a retry, an error. `child` is the (flow, name) of the execution that it started last.
     """
 
     visits: int = 0
     active: int = 0
+    aborted: int = 0
     succeeded: int = 0
     failures: int = 0
     total: int | None = None
@@ -70,7 +71,8 @@ class Progress:
             case EventType.EXECUTION_STARTED:
                 self.started, self.status = event.time, ExecutionStatus.RUNNING
             case EventType.ITERATION_EXITED | EventType.BRANCH_EXITED:
-                self._child_ended(event.frame)
+                if not event.detail.get("aborted"):
+                    self._child_ended(event.frame)
             case _ if event.type in ENDS:
                 self.status = ENDS[event.type]
             case _ if event.step_name:
@@ -95,7 +97,7 @@ class Progress:
             case EventType.STEP_ENTERED:
                 _enter(step, self.graph.node(path).step, event)
             case EventType.STEP_EXITED:
-                _leave(step, event.time)
+                _leave(step, event)
             case EventType.STEP_SUCCEEDED:
                 step.succeeded += 1
                 step.note = ""
@@ -136,24 +138,28 @@ def retry_note(detail: dict[str, Any]) -> str:
 
 def _enter(step: StepProgress, written: Step, event: Event) -> None:
     if step.active == 0:
-        step.since = event.time
+        step.since, step.aborted = event.time, 0
+        step.total, step.done, step.failed = None, 0, 0
     step.visits += 1
     step.active += 1
     match written:
         case ForeachStep():
             items = resolve_reference(written.collection, event.detail.get("input") or {})
-            step.total = len(items) if isinstance(items, list) else None
+            children = len(items) if isinstance(items, list) else None
         case ParallelStep():
-            step.total = len(written.branches)
+            children = len(written.branches)
         case _:
             return
-    step.done, step.failed = 0, 0
+    step.total = step.total if children is None else (step.total or 0) + children
 
 
-def _leave(step: StepProgress, time: float) -> None:
+def _leave(step: StepProgress, event: Event) -> None:
     step.active = max(0, step.active - 1)
     if step.active == 0:
-        step.spent_s += time - step.since
+        step.spent_s += event.time - step.since
+    if event.detail.get("aborted"):
+        step.aborted += 1
+        step.note = step.note if step.failures else ""
 
 
 def _steps_by_place(graph: Graph, series: str, place: str) -> Iterator[tuple[str, str, str]]:

@@ -49,8 +49,8 @@ def run(
     given, files = read_input(input), read_deployment(flow, flows or [])
     console = Console(stderr=True)
     with ending_in_order():
-        execution = _run(console, files, given, name, tasks or [])
-    if not report_end(execution, console):
+        succeeded = _run(console, files, given, name, tasks or [])
+    if not succeeded:
         raise typer.Exit(FAILED)
 
 
@@ -63,15 +63,22 @@ def follow(engine: Engine, display: Display, flow: str, name: str) -> Execution:
 
 
 def follow_or_stop(engine: Engine, display: Display, flow: str, name: str) -> Execution:
-    """As `follow`; if that is interrupted, the execution is stopped."""
-    ended = False
+    """As `follow`; if that is interrupted, the execution is stopped, and shown to its end."""
+    ended = stopped = False
     try:
-        execution = follow(engine, display, flow, name)
-        ended = True
-        return execution
+        with display:
+            try:
+                execution = follow(engine, display, flow, name)
+                ended = True
+            finally:
+                stopped = not ended and _stop(engine, flow, name)
+                if stopped:
+                    follow(engine, display, flow, name)
     finally:
-        if not ended:
-            _stop(engine, flow, name)
+        # Only now: what is written beside a live display is painted over.
+        if stopped:
+            typer.echo(f"stopped {flow}/{name}", err=True)
+    return execution
 
 
 def report_end(execution: Execution, console: Console) -> bool:
@@ -94,7 +101,8 @@ def _run(
     given: dict[str, object],
     name: str | None,
     tasks: list[str],
-) -> Execution:
+) -> bool:
+    """Runs and reports the execution; True if it has succeeded."""
     settings = load_settings()
     with ExitStack() as stack:
         display = make_display(console)
@@ -106,13 +114,13 @@ def _run(
                 stack.enter_context(worker)
         deploy(engine, files)
         _warn(engine, files)
-        with display:
-            started = engine.start_execution(files[0].name, given, name)
-            execution = follow_or_stop(engine, display, started.flow_name, started.name)
-        if settings.redis_url is None and execution.status is ExecutionStatus.SUCCEEDED:
+        started = engine.start_execution(files[0].name, given, name)
+        execution = follow_or_stop(engine, display, started.flow_name, started.name)
+        succeeded = report_end(execution, console)
+        if settings.redis_url is None and succeeded:
             # It is idle, and its Redis goes with it: an end in order would only take seconds.
             worker.kill()
-        return execution
+        return succeeded
 
 
 def _starting(console: Console) -> AbstractContextManager[object]:
@@ -134,9 +142,10 @@ def _warn(engine: Engine, files: Sequence[FlowFile]) -> None:
         typer.echo(str(problem), err=True)
 
 
-def _stop(engine: Engine, flow: str, name: str) -> None:
+def _stop(engine: Engine, flow: str, name: str) -> bool:
+    """Stops an execution; False if it has ended already, or nobody can be told."""
     try:
         engine.stop_execution(flow, name, "Interrupted", "the command that ran it was interrupted")
     except (ExecutionAlreadyCompleted, StoreUnavailable):
-        return
-    typer.echo(f"stopped {flow}/{name}", err=True)
+        return False
+    return True

@@ -111,7 +111,7 @@ def _step_mark(step: StepProgress, over: bool, marks: _Marks) -> RenderableType:
         return marks.spinner
     if step.failures and step.note:
         return Text(marks.failed, "red")
-    if step.active:
+    if step.active or step.aborted:
         return Text(marks.stopped, "yellow")
     return Text(marks.done, "green") if step.visits else Text(marks.waiting, "bright_black")
 

@@ -129,20 +129,6 @@ def resolve_reference(text: Any, input: JsonObject, strict: bool = False) -> Any
     return None if value is MISSING else value
 
 
-def resolve_either(text: Any, roots: Roots, strict: bool = False) -> Any:
-    """A value that may be written both ways: `$.x` into the input, or as a mapping's source.
-
-    Used for `error` and `cause` of a fail step. None when there is nothing.
-
-    Raises:
-        InvalidPath: there is nothing and `strict` is set.
-    """
-    if isinstance(text, str) and _ROOT.match(text):
-        value = resolve_source(text, roots, strict)
-        return None if value is MISSING else value
-    return resolve_reference(text, roots.input, strict)
-
-
 def service_params(
     params: ReadOnly[str, Any],
     mapped_input: JsonObject,

@@ -66,14 +66,15 @@ def described(value: Json) -> str:
         case int() | float():
             return f"the number {value}"
         case str():
-            return f"the text {_short(value)!r}"
+            return f"the text {shortened(value)!r}"
         case list():
             return "a list"
         case _:
             return "an object"
 
 
-def _short(text: str, limit: int = 40) -> str:
+def shortened(text: str, limit: int = 40) -> str:
+    """A text for a message, cut after `limit` characters."""
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 

@@ -16,7 +16,7 @@ import yaml
 from engine.fdl.model import Mark
 from engine.fdl.problems import Report
 from engine.fdl.yaml_node import Node
-from engine.fdl.yaml_scalars import TAG_PREFIX, plain_value, tagged_value
+from engine.fdl.yaml_scalars import TAG_PREFIX, plain_value, shortened, tagged_value
 
 MAX_DEPTH = 200
 MAX_ALIASED_NODES = 100_000
@@ -217,7 +217,7 @@ class _Builder:
     def _check_number(self, node: Node) -> None:
         if isinstance(node.value, float) and not math.isfinite(node.value):
             node.broken = True
-            text = f"'{node.raw}' is no number of JSON: put it in quotes for a text"
+            text = f"'{shortened(node.raw)}' is no number of JSON: put it in quotes for a text"
             self._report.error(node.mark, "NOT_JSON", text)
 
     def _text_of(self, event: yaml.ScalarEvent) -> tuple[str, Mark]:

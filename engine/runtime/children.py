@@ -28,7 +28,7 @@ def start_child(runtime: Runtime, work: Work) -> hap.Happening:
     given = child_input(call.input)
     if isinstance(given, Failure):
         return hap.SubmitFailed(given.error, given.cause)
-    flow = _flow_name(runtime, resource.name)
+    flow = plain_name(resource.name)
     name = call.execution_name or _own_name(work)
     notify = _parent_of(work)
     try:
@@ -56,7 +56,7 @@ def start_execution(runtime: Runtime, work: Work) -> hap.Happening:
         return hap.TaskRaised(given.error, given.cause)
     token = params.get("CallbackFnFTaskToken")
     notify = _parent_of(work) | {"waits": False} | ({"token": token} if token else {})
-    flow = _flow_name(runtime, str(params.get("FlowName", "")))
+    flow = plain_name(str(params.get("FlowName", "")))
     name = str(params.get("ExecutionName") or _own_name(work))
     try:
         start(runtime, Start(flow, name, given, notify))
@@ -104,8 +104,3 @@ def _is_ours(runtime: Runtime, flow: str, name: str, notify: dict[str, Any]) -> 
 def _own_name(work: Work) -> str:
     key = f"{work.pointer.execution_id}/{visit_key(work.frame)}/{work.call.attempt}"
     return str(uuid.uuid5(NAMESPACE, key))
-
-
-def _flow_name(runtime: Runtime, name: str) -> str:
-    """The name as it stands, or without the marks of a template's placeholder."""
-    return plain_name(name)

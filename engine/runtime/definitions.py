@@ -63,7 +63,7 @@ class Definitions:
             FlowInvalid: the definition has errors. InvalidArgument: the name has.
             FlowAlreadyExists: the name is taken.
         """
-        if not NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise InvalidArgument(
                 f"flow name {name!r}: use 1 to 128 letters, digits, '_' and '-', "
                 "beginning with a letter or '_'"
@@ -148,7 +148,10 @@ class Definitions:
                     return
         raise ConcurrentUpdateError(f"flow {old.name!r} was changed meanwhile; look at it again")
 
-    def _keep(self, name: str, definition: str) -> str:
+    def _keep(self, name: str, definition: object) -> str:
+        if not isinstance(definition, str):
+            kind = type(definition).__name__
+            raise InvalidArgument(f"flow {name!r}: the definition must be a text, not {kind}")
         load_flow(definition, f"{name}.yml")
         kept = hashlib.sha256(definition.encode()).hexdigest()[:32]
         self._redis.hsetnx(self._keys.definitions, kept, definition)

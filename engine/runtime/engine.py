@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from engine.config import Settings, load_settings
+from engine.config import Settings, load_settings, without_password
 from engine.core.events import Event
 from engine.core.states import ExecutionStatus
 from engine.errors import StoreUnavailable
@@ -23,6 +23,7 @@ from engine.runtime.canvas import Canvas, Signature, make_app
 from engine.runtime.definitions import Definitions, FlowRecord
 from engine.runtime.ending import Ending
 from engine.runtime.fleet import Fleet
+from engine.runtime.health import redis_errors
 from engine.runtime.keys import Keys
 from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
@@ -65,8 +66,8 @@ class Engine:
     Without a URL: `PENSTOCK_REDIS_URL`.
 
     Raises:
-        StoreUnavailable: there is no URL, or nobody answers there. InvalidArgument: a setting
-            cannot be used.
+        StoreUnavailable: there is no URL, or nobody answers there; so do all methods when Redis
+            goes away. InvalidArgument: a setting cannot be used.
     """
 
     def __init__(self, redis_url: str | None = None, settings: Settings | None = None) -> None:
@@ -80,10 +81,12 @@ class Engine:
 
     # flows
 
+    @redis_errors()
     def create_flow(self, name: str, definition: str, description: str = "") -> FlowRecord:
         """Deploys a flow. Raises FlowAlreadyExists, FlowInvalid, InvalidArgument."""
         return self.runtime.definitions.create(name, definition, description)
 
+    @redis_errors()
     def update_flow(
         self, name: str, definition: str | None = None, description: str | None = None
     ) -> FlowRecord:
@@ -94,21 +97,25 @@ class Engine:
         """
         return self.runtime.definitions.update(name, definition, description)
 
+    @redis_errors()
     def describe_flow(self, name: str) -> FlowRecord:
         """A deployed flow. Raises FlowNotExists."""
         return self.runtime.definitions.describe(name)
 
+    @redis_errors()
     def list_flows(self) -> list[FlowRecord]:
         """All deployed flows, by name."""
         definitions = self.runtime.definitions
         return [definitions.describe(name) for name in definitions.names()]
 
+    @redis_errors()
     def delete_flow(self, name: str) -> None:
         """Takes a flow away; running executions go on. Raises FlowNotExists."""
         self.runtime.definitions.delete(name)
 
     # executions
 
+    @redis_errors()
     def start_execution(
         self,
         flow: str,
@@ -127,22 +134,26 @@ class Engine:
         started = start(self.runtime, Start(flow, name, {} if input is None else input, notify))
         return Run(self, flow, started.name)
 
+    @redis_errors()
     def describe_execution(self, flow: str, name: str) -> Execution:
         """An execution as it is now. Raises ExecutionNotExists."""
         return views.describe(self.runtime, flow, name)
 
+    @redis_errors()
     def list_executions(
         self, flow: str | None = None, status: str | None = None, limit: int | None = None
     ) -> list[Execution]:
         """Executions, newest first; of one flow, in one status, if given; `limit` None: all."""
         return views.executions(self.runtime, flow, status, limit)
 
+    @redis_errors()
     def get_execution_history(
         self, flow: str, name: str, after: int = 0, limit: int | None = None
     ) -> list[Event]:
         """Events with ids above `after`, at most `limit` (None: all). Raises ExecutionNotExists."""
         return views.history(self.runtime, flow, name, after, limit)
 
+    @redis_errors()
     def stop_execution(
         self, flow: str, name: str, error: str | None = None, cause: str | None = None
     ) -> Execution:
@@ -154,6 +165,7 @@ class Engine:
         Ending(self.runtime).stop(flow, name, ExecutionStatus.STOPPED, error, cause)
         return self.describe_execution(flow, name)
 
+    @redis_errors()
     def wait(self, flow: str, name: str, timeout_s: float | None = None) -> Execution:
         """Waits for an execution's end. Blocking. Raises TimeoutError, ExecutionNotExists."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -168,6 +180,7 @@ class Engine:
             block = max(1, round(min(left_s, WAIT_SLICE_S) * 1000))
             self.runtime.store.redis.xread({key: f"{last}-0"}, count=1, block=block)
 
+    @redis_errors()
     def follow(self, flow: str, name: str, after: int, timeout_s: float) -> list[Event]:
         """The next events above `after`. Blocking: waits for the first, at most `timeout_s`."""
         identity = f"{flow}:{name}"
@@ -179,6 +192,7 @@ class Engine:
 
     # reports
 
+    @redis_errors()
     def report_task_succeeded(self, token: str, output: dict[str, Any] | None = None) -> None:
         """Ends the task of a token.
 
@@ -188,6 +202,7 @@ class Engine:
         given = check_object(self.runtime, {} if output is None else output, "output")
         report(self.runtime, token, {"kind": "reported", "output": given})
 
+    @redis_errors()
     def report_task_failed(self, token: str, error: str, cause: str = "") -> None:
         """Fails the task of a token.
 
@@ -198,6 +213,7 @@ class Engine:
 
     # plain Celery
 
+    @redis_errors()
     def to_canvas(self, flow: str, input: dict[str, Any] | None = None) -> Signature:
         """A deployed flow as a Celery canvas, to be applied without this engine's store.
 
@@ -237,6 +253,7 @@ def connect(url: str, one_connection: bool = False) -> Redis:
     Raises:
         StoreUnavailable: the URL cannot be used, or nobody answers there.
     """
+    place = without_password(url)
     try:
         redis = Redis.from_url(
             url,
@@ -252,18 +269,10 @@ def connect(url: str, one_connection: bool = False) -> Redis:
         redis.ping()
     except ValueError:  # its text may quote a part of a password
         form = "redis://:password@host:6379/0, with %2F for a / in the password"
-        raise StoreUnavailable(f"{shown(url)} is no URL of a Redis; write {form}") from None
+        raise StoreUnavailable(f"{place} is no URL of a Redis; write {form}") from None
     except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"cannot use Redis at {shown(url)}: {error}") from None
+        raise StoreUnavailable(f"cannot use Redis at {place}: {error}") from None
     return redis
-
-
-def shown(url: str) -> str:
-    """A URL without its password."""
-    url, options, _ = url.partition("?")  # they may hold a password, too
-    url += "?***" if options else ""
-    head, at, tail = url.rpartition("@")
-    return f"{head.partition('//')[0]}//***@{tail}" if at else url
 
 
 def _secret(redis: Redis, keys: Keys, settings: Settings) -> str:

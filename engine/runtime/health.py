@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from engine.errors import StoreUnavailable
 
@@ -88,8 +88,10 @@ def waiting_messages(redis: Redis, queue: str) -> int:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Within the block a Redis that goes away raises StoreUnavailable, of one line."""
+    """Within the block (or function) a Redis that fails raises StoreUnavailable, of one line."""
     try:
         yield
+    except ResponseError as error:
+        raise StoreUnavailable(f"Redis refuses: {error}") from None
     except RedisError as error:
         raise StoreUnavailable(f"Redis does not answer: {error}") from None

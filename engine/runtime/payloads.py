@@ -36,10 +36,13 @@ def dumps(value: Any) -> str:
     """Compact JSON.
 
     Raises:
-        ValueError: NaN, an infinity, or a text with half a surrogate pair.
+        ValueError: NaN, an infinity, a text with half a surrogate pair, or nested too deeply.
         TypeError: what JSON has not.
     """
-    text = _encode(value)
+    try:
+        text = _encode(value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not text.isascii():
         text.encode()
     return text

@@ -47,11 +47,11 @@ def start(runtime: Runtime, wanted: Start) -> Started:
     """Starts an execution. Atomic, idempotent by name.
 
     Raises:
-        FlowNotExists. InvalidArgument: the name or the input. EntityTooLarge: the input.
+        FlowNotExists. InvalidArgument: the name, the input or the token. EntityTooLarge: the input.
         ExecutionAlreadyExists: the name belongs to one that has ended.
     """
     name = wanted.name or str(uuid.uuid4())
-    if not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InvalidArgument(
             f"execution name {name!r}: use 1 to 128 letters, digits, '_', '.' and '-', "
             "beginning with a letter, a digit or '_'"

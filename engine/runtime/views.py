@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.core.events import Event, EventType
 from engine.core.states import ExecutionStatus
-from engine.errors import ExecutionNotExists
+from engine.errors import ExecutionNotExists, InvalidArgument
+from engine.runtime.payloads import dumps
 from engine.runtime.pointer import execution_id
 from engine.runtime.runtime import Runtime
 
@@ -50,9 +50,8 @@ def describe(runtime: Runtime, flow: str, name: str) -> Execution:
         flow_name=record["flow"],
         name=record["name"],
         status=ExecutionStatus(record["status"]),
-        # Whoever reads them may change them: what the packer holds is shared.
-        input=deepcopy(packer.unpack(identity, record["input"])),
-        output=deepcopy(packer.unpack(identity, output)) if output else None,
+        input=_own(packer.unpack(identity, record["input"])),
+        output=_own(packer.unpack(identity, output)) if output else None,
         error=record.get("error"),
         cause=record.get("cause"),
         started_time=int(record["started_ms"]) / 1000,
@@ -72,6 +71,7 @@ def history(
     if not runtime.store.redis.exists(runtime.store.keys.record(identity)):
         raise ExecutionNotExists(f"flow {flow!r} has no execution {name!r}")
     events: list[Event] = []
+    after = max(after, 0)
     while limit is None or len(events) < limit:
         count = HISTORY_PAGE if limit is None else min(HISTORY_PAGE, limit - len(events))
         page = _page(runtime, identity, after, count)
@@ -85,7 +85,14 @@ def history(
 def executions(
     runtime: Runtime, flow: str | None, status: str | None, limit: int | None
 ) -> list[Execution]:
-    """Executions, newest first; of one flow, in one status, if given. Cost: O(those looked at)."""
+    """Executions, newest first; of one flow, in one status, if given. Cost: O(those looked at).
+
+    Raises:
+        InvalidArgument: there is no such status.
+    """
+    if status is not None and status not in tuple(ExecutionStatus):
+        known = ", ".join(ExecutionStatus)
+        raise InvalidArgument(f"there is no status {status!r}; there are {known}")
     keys, redis = runtime.store.keys, runtime.store.redis
     index = keys.executions if flow is None else keys.executions_of(flow)
     found: list[Execution] = []
@@ -133,6 +140,13 @@ def event_of(runtime: Runtime, execution_id: str, entry: str, fields: dict[str, 
         schedule_event_id=int(float(fields["c"])),
         detail=runtime.store.packer.unpack_detail(execution_id, fields["d"]),
     )
+
+
+def _own(value: dict[str, Any]) -> dict[str, Any]:
+    """A copy: whoever reads it may change it, and what the packer holds is shared."""
+    # As JSON: a value may be nested deeper than Python's own copying goes.
+    own: dict[str, Any] = json.loads(dumps(value))
+    return own
 
 
 def _page(runtime: Runtime, identity: str, after: int, count: int) -> list[Event]:

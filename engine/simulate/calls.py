@@ -74,8 +74,10 @@ def call(function: TaskFunction, input: dict[str, Any], context: SimulatedContex
         failure = failure_of(caught.error)
         return TaskRaised(failure.error, failure.cause)
     try:
-        return TaskReturned(json.loads(json.dumps(result, allow_nan=False)))
-    except (TypeError, ValueError) as error:
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        text.encode()
+        return TaskReturned(json.loads(text))
+    except (TypeError, ValueError, RecursionError) as error:
         return TaskRaised(INVALID_LOCAL, f"the result is no JSON: {error}")
 
 
@@ -101,10 +103,10 @@ def _takes_two(function: TaskFunction) -> bool:
 
 
 class _Caught:
-    """Keeps the exception of somebody else's code; anything that is no Exception goes on."""
+    """Keeps the exception of somebody else's code, an exit included; what is none of it goes on."""
 
     def __init__(self) -> None:
-        self.error: Exception | None = None
+        self.error: Exception | SystemExit | None = None
 
     def __enter__(self) -> _Caught:
         return self
@@ -115,7 +117,7 @@ class _Caught:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if isinstance(error, Exception):
+        if isinstance(error, Exception | SystemExit):
             self.error = error
             return True
         return False

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from engine.errors import InvalidArgument
 from engine.fdl.problems import Report
@@ -121,7 +122,16 @@ def mocks_of(value: Any, file: str = "mocks") -> Mocks:
         return Mocks.model_validate({} if value is None else value)
     except ValidationError as error:
         lines = (
-            f"{file}: {'/'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            f"{file}: {'/'.join(str(part) for part in problem['loc'])}: {_said(problem)}"
             for problem in error.errors()
         )
         raise InvalidArgument("\n".join(lines)) from error
+
+
+def _said(problem: ErrorDetails) -> str:
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"]
+    if len(problem["loc"]) == 1:
+        return "unknown key; write the names of steps below the key 'steps'"
+    known = MockReport if "report" in problem["loc"][2:-1] else Mock
+    return f"unknown key; there is {', '.join(known.model_fields)}"

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from engine.config import Settings
+from engine.config import Settings, without_password
 from engine.errors import ConcurrentUpdateError, InvalidArgument, StoreUnavailable
 from engine.runtime.embedded import EmbeddedRedis
-from engine.runtime.engine import connect, shown
+from engine.runtime.engine import connect
 from engine.runtime.reports import report
 from tests.driving import Driver
 from workers.inputs import TaskInput
@@ -76,7 +76,7 @@ def test_a_second_installation_has_a_queue_of_its_own() -> None:
 def test_no_part_of_a_password_is_told_when_a_url_is_wrong(place: str) -> None:
     with pytest.raises(StoreUnavailable) as refused:
         connect(f"redis://{place}")
-    assert "S3C" not in str(refused.value) + shown(f"redis://{place}")
+    assert "S3C" not in str(refused.value) + without_password(f"redis://{place}")
 
 
 def test_whoever_changes_what_was_described_changes_nothing_else(client: Redis) -> None:

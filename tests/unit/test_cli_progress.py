@@ -86,6 +86,19 @@ def test_failed_items_are_counted_beside_the_others() -> None:
     assert (orders.total, orders.done, orders.failed) == (3, 3, 1)
 
 
+def test_what_was_cut_off_counts_as_stopped_not_as_done() -> None:
+    graph, _ = load_flow(FLOW.replace("toleratedFailures: 1", "toleratedFailures: 0"))
+    ended = simulate(graph, {"orders": ["busy", "bad"]}, tasks={"pay": _pay}, now=0.0)
+    progress = Progress(graph)
+    for event in ended.history:
+        progress.apply(event)
+    assert (progress.steps["orders"].total, progress.steps["orders"].done) == (2, 1)
+    both = progress.steps["orders/steps/both"]
+    assert (both.total, both.done) == (4, 3)
+    assert progress.steps["orders/steps/both/branches/0/pay"].aborted == 1
+    assert " in 1 s" not in _shown(progress)
+
+
 def test_a_retry_is_noted_until_it_succeeds() -> None:
     path = "orders/steps/both/branches/0/pay"
     assert _progress(["busy"]).steps[path].note == ""

@@ -197,6 +197,10 @@ def test_a_sub_flow_is_handed_over_by_name(folder: Path) -> None:
         (("--input", "{"), "--input: not JSON"),
         (("--input", "[1]"), "--input: the input must be a JSON object, not a list"),
         (("--input", '{"n": NaN}'), "NaN is no JSON number"),
+        (("--input", '{"n": 1e999}'), "--input: not JSON that can be used"),
+        (("--input", '{"n": "\\ud800"}'), "--input: not JSON that can be used"),
+        (("--input", f'{{"n": {"1" * 5000}}}'), "--input: not JSON that can be used"),
+        (("--input", f"{'[' * 50_000}{']' * 50_000}"), "--input: not JSON that can be used"),
         (("--input", "@none.json"), "none.json: no such input file"),
         (("--flow", "other"), "--flow other: write NAME=FILE"),
         (("--now", "yesterday"), "--now: 'yesterday' is no RFC 3339 timestamp"),
@@ -225,6 +229,14 @@ def test_an_input_file_is_read(folder: Path) -> None:
         "simulate", "doubling.yml", "--input", "@input.json", "--tasks", "my_tasks.py", cwd=folder
     )
     assert json.loads(done.stdout)["output"] == {"n": 8}
+
+
+def test_files_may_begin_with_a_byte_order_mark(folder: Path) -> None:
+    (folder / "flow.yml").write_text("\ufeff" + BAD.replace("\n", "\r\n"), newline="")
+    (folder / "input.json").write_text('\ufeff{"n": 4}')
+    assert "flow.yml:5:5: error: UNKNOWN_KEY" in penstock("validate", "flow.yml", cwd=folder).stdout
+    done = penstock("simulate", "good.yml", "--input", "@input.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_file_named_tasks_in_the_current_folder_hides_nothing(folder: Path) -> None:

@@ -69,6 +69,8 @@ def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ("redis://localhost:6379/0", "redis://localhost:6379/0"),
         ("rediss://:pw@[::1]:6379/0", "rediss://:***@[::1]:6379/0"),
         ("redis://:a@b@host/0", "redis://:***@host/0"),
+        ("redis://:a/b@host/0", "redis://:***@host/0"),
+        ("redis://host/0?password=pw", "redis://host/0?***"),
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:

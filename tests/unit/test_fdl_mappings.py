@@ -10,7 +10,6 @@ from engine.fdl.mappings import (
     InvalidPath,
     Roots,
     apply_mappings,
-    resolve_either,
     resolve_reference,
     service_params,
 )
@@ -119,14 +118,6 @@ def test_a_reference_reaches_into_the_input(text: Any, value: Any) -> None:
 def test_a_reference_that_is_not_there_fails_a_strict_flow() -> None:
     with pytest.raises(InvalidPath):
         resolve_reference("$.none", {}, strict=True)
-
-
-def test_a_fail_step_may_write_its_values_both_ways() -> None:
-    roots = Roots({"e": "E"}, {"l": "L"}, {"flow": {"name": "f"}})
-    values = ["$.e", "$input.e", "$local.l", "$context.flow.name", "E", "$.none", "$input.none"]
-    assert [resolve_either(value, roots) for value in values] == [
-        "E", "E", "L", "f", "E", None, None,
-    ]
 
 
 def test_service_params_are_constants_references_and_context() -> None:

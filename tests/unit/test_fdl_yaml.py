@@ -65,6 +65,12 @@ def test_numbers_that_json_does_not_have_are_errors(text: str) -> None:
     assert value_of(f"a: '{text}'") == {"a": text}
 
 
+def test_a_very_long_number_is_told_in_a_short_line() -> None:
+    told = read(f"a: {'9' * 5000}")[1][0]
+    assert "NOT_JSON" in told
+    assert len(told) < 150
+
+
 def test_quoted_scalars_are_strings() -> None:
     assert value_of("""{a: "1", b: 'true', c: "", d: "~"}""") == {
         "a": "1", "b": "true", "c": "", "d": "~",

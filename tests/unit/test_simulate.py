@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -86,9 +87,15 @@ def test_a_function_gets_a_copy_of_its_input_and_a_context() -> None:
     assert seen[1] == seen[3]
 
 
-def test_a_result_that_is_no_json_fails_with_invalid_local() -> None:
-    result = run(WORK, tasks={"work": lambda input, ctx: {"x": object()}})
+@pytest.mark.parametrize("value", [object(), float("inf"), "\ud800"])
+def test_a_result_that_is_no_json_fails_with_invalid_local(value: Any) -> None:
+    result = run(WORK, tasks={"work": lambda input, ctx: {"x": value}})
     assert (result.status, result.error) == ("Failed", "FnF.InvalidLocal")
+
+
+def test_a_task_that_exits_fails_as_on_a_worker() -> None:
+    result = run(WORK, tasks={"work": lambda input: sys.exit(3)})
+    assert (result.status, result.error, result.cause) == ("Failed", "SystemExit", "3")
 
 
 def test_an_exception_is_named_by_its_class_and_message() -> None:
@@ -159,18 +166,19 @@ def test_a_mock_is_found_by_name_way_or_path(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "told"),
     [
-        "steps: {work: {outptu: 1}}",
-        "steps: {work: [{output: 1, error: E}]}",
-        "steps: [1]",
-        "step: {}",
-        "steps: {work: {delay_s: -1}}",
-        "steps: {work: [",
+        ("steps: {work: {outptu: 1}}", "outptu: unknown key; there is output, error"),
+        ("steps: {work: {report: {reply: 1}}}", "reply: unknown key; there is output, error"),
+        ("steps: {work: [{output: 1, error: E}]}", "one of output, error and lost"),
+        ("steps: [1]", "steps"),
+        ("work: {}", "work: unknown key; write the names of steps below the key 'steps'"),
+        ("steps: {work: {delay_s: -1}}", "delay_s"),
+        ("steps: {work: [", "BAD_YAML"),
     ],
 )
-def test_mocks_of_another_shape_are_refused_with_the_place(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="mocks.yml"):
+def test_mocks_of_another_shape_are_refused_with_the_place(text: str, told: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"mocks.yml.*{told}"):
         read_mocks(text, "mocks.yml")
 
 
