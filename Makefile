@@ -30,7 +30,7 @@ venv: $(READY) ## the environment alone
 demo: $(READY) ## restore 300 archived objects and print what happened
 	@$(BIN)/python -m engine.cli.demo
 
-test: $(READY) ## the whole test suite but the kill tests
+test: $(READY) ## the whole test suite
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope $(ARGS)
 
 check: $(READY) ## lint, types, architecture
@@ -39,7 +39,7 @@ check: $(READY) ## lint, types, architecture
 	@$(BIN)/python -m pytest --quiet tests/test_architecture.py
 
 chaos: $(READY) ## kill workers and Redis while flows run
-	@$(BIN)/python -m pytest tests/chaos --timeout 600 $(ARGS)
+	@$(BIN)/python -m pytest tests/acceptance/test_kills.py --timeout 600 $(ARGS)
 
 bench: $(READY) ## speeds, as ratios to plain Celery on the same Redis
 	@$(BIN)/python -m tests.bench $(ARGS)

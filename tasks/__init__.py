@@ -2,7 +2,7 @@
 
 from tasks.context import TaskContext
 from tasks.errors import DuplicateTask, TaskError, TaskLoadError
-from tasks.loading import load_tasks, shipped
+from tasks.loading import load_tasks, shipped, shipped_flows
 from tasks.registry import RegisteredTask, task
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "TaskLoadError",
     "load_tasks",
     "shipped",
+    "shipped_flows",
     "task",
 ]

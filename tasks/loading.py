@@ -45,6 +45,12 @@ def shipped() -> tuple[str, ...]:
     return tuple(name for source in SHIPPED for name in load_tasks(source))
 
 
+def shipped_flows() -> dict[str, Path]:
+    """The flows that come with Penstock: name to file."""
+    found = Path(__file__).parent.glob("*/flows/*.yml")
+    return {path.stem: path for path in sorted(found)}
+
+
 class _Importing:
     """Turns whatever the import of somebody's module raises into a TaskLoadError of one line.
 

@@ -69,6 +69,12 @@ class WorkerProcess:
         return self._process.pid
 
     @property
+    def lives(self) -> bool:
+        """False once its parent process has ended."""
+        assert self._process is not None
+        return self._process.poll() is None
+
+    @property
     def log(self) -> str:
         """What it has written so far."""
         return Path(self._log.name).read_text(errors="replace")

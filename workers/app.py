@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from celery import Celery, Task
+from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
 from engine.config import Settings
@@ -22,8 +23,9 @@ from engine.runtime.lanes import Lanes
 from engine.runtime.pointer import Pointer
 from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
-from engine.runtime.scripts import STORE_ERRORS
+from engine.runtime.scripts import STORE_ERRORS, Verdict
 from tasks import registry
+from workers.consumer import PUT_BACK_AFTER_S
 from workers.fleet_results import UNREADABLE, FleetResults
 from workers.plain import PlainSteps
 from workers.steps import REPORT, REPORT_FAILED, StepRunner
@@ -76,10 +78,12 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
             return bench.plain.run(task, state[0], at)
         holder = Holder(task.request.hostname or "", task.request.id or "")
         try:
-            if at.kind == "lane":
-                bench.lanes.run(at, holder)
-            else:
-                bench.conductor.advance(at, holder)
+            advance = bench.lanes.run if at.kind == "lane" else bench.conductor.advance
+            if advance(at, holder) is Verdict.FOREIGN:
+                threading.Event().wait(PUT_BACK_AFTER_S)  # no other worker: no busy loop
+                raise Reject(f"{at.execution_id}: left to a worker of its version", requeue=True)
+        except Reject:
+            raise
         except (*STORE_ERRORS, OperationalError):
             raise  # Redis is away, as store or as broker: the sweeper sends the step again
         except Exception as error:  # a defect of ours must not come back for ever

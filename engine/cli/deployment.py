@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import typer
 
-from engine.cli.inputs import flow_name, read_text
+from engine.cli.inputs import flow_name, named_file, read_text
 from engine.core.checks import load_flow
 from engine.core.graph import Graph, Node
 from engine.errors import FlowNotExists, InvalidArgument
@@ -37,7 +37,7 @@ class FlowFile:
 
 
 def read_deployment(path: str, pairs: Iterable[str]) -> tuple[FlowFile, ...]:
-    """The flow of a file, first, and those of the options `--flow NAME=FILE`; warnings to stderr.
+    """The flow of a file, first, and those of the options `--flow`; warnings go to stderr.
 
     Raises:
         InvalidArgument: a file cannot be read, a name cannot be used or comes twice.
@@ -45,9 +45,7 @@ def read_deployment(path: str, pairs: Iterable[str]) -> tuple[FlowFile, ...]:
     """
     files = [_read(file_name(path), path)]
     for pair in pairs:
-        name, equals, file = pair.partition("=")
-        if not (name and equals and file):
-            raise InvalidArgument(f"--flow {pair}: write NAME=FILE")
+        name, file = named_file(pair)
         files.append(_read(_checked(plain_name(name), f"--flow {pair}"), file))
         if files[-1].name in [each.name for each in files[:-1]]:
             raise InvalidArgument(f"--flow {pair}: the flow '{files[-1].name}' was given before")

@@ -13,18 +13,26 @@ import typer
 from engine.core.checks import load_flow
 from engine.core.graph import Graph
 from engine.errors import InvalidArgument
+from tasks import shipped_flows
 
 STDIN = "-"
 
 
 def read_text(path: str, what: str) -> str:
-    """The text of a file, or of stdin for `-`; `what` names its purpose in errors.
+    """The text of a file, of stdin for `-`, or of a shipped flow by its name alone.
+
+    `what` names its purpose in errors.
 
     Raises:
         InvalidArgument: it cannot be read as UTF-8 text.
     """
     try:
-        return sys.stdin.read() if path == STDIN else Path(path).read_text(encoding="utf-8-sig")
+        if path == STDIN:
+            return sys.stdin.read()
+        place = Path(path)
+        if not place.exists():
+            place = shipped_flows().get(path, place)
+        return place.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InvalidArgument(f"{path}: no such {what}") from None
     except UnicodeDecodeError as error:
@@ -80,13 +88,25 @@ def read_flows(pairs: Iterable[str]) -> dict[str, Graph]:
     """
     flows: dict[str, Graph] = {}
     for pair in pairs:
-        name, equals, path = pair.partition("=")
-        if not (name and equals and path):
-            raise InvalidArgument(f"--flow {pair}: write NAME=FILE")
+        name, path = named_file(pair)
         if name in flows:
             raise InvalidArgument(f"--flow {pair}: the flow '{name}' was given before")
         flows[name] = read_graph(path)
     return flows
+
+
+def named_file(pair: str) -> tuple[str, str]:
+    """The name and the file of an option `--flow NAME=FILE`; of a shipped flow the name will do.
+
+    Raises:
+        InvalidArgument: it is none of that form.
+    """
+    name, equals, file = pair.partition("=")
+    if not equals and name in shipped_flows():
+        file = name
+    if not (name and file):
+        raise InvalidArgument(f"--flow {pair}: write NAME=FILE")
+    return name, file
 
 
 def flow_name(path: str) -> str:

@@ -9,6 +9,9 @@ from engine.core.codec import frame_from_json, frame_to_json
 from engine.core.frame import Frame
 from engine.runtime.payloads import Packer, dumps
 
+STATE_VERSION = "1"
+"""The form in which executions are kept; a worker leaves those of another form to others."""
+
 
 def pack_frame(packer: Packer, execution_id: str, frame: Frame) -> str:
     """The document of a frame. Large values are stored on the way."""

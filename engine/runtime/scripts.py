@@ -37,6 +37,7 @@ class Verdict(StrEnum):
     MOVED = "MOVED"
     EMPTY = "EMPTY"
     WAITING = "WAITING"
+    FOREIGN = "FOREIGN"
 
 
 @dataclass(frozen=True, slots=True)

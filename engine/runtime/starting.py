@@ -11,6 +11,7 @@ from typing import Any
 from engine.core import scheduler
 from engine.core.states import ExecutionStatus
 from engine.errors import EntityTooLarge, ExecutionAlreadyExists, InvalidArgument
+from engine.runtime.documents import STATE_VERSION
 from engine.runtime.payloads import dumps
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
@@ -67,7 +68,7 @@ def start(runtime: Runtime, wanted: Start) -> Started:
         "flow": flow.name,
         "name": name,
         "definition": flow.definition_id,
-        "state_version": "1",
+        "state_version": STATE_VERSION,
         "input": runtime.store.packer.pack(pointer.execution_id, given),
     }
     if wanted.notify is not None:

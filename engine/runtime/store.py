@@ -13,7 +13,7 @@ from engine.config import Settings
 from engine.core.events import NewEvent
 from engine.core.frame import Frame
 from engine.runtime.claims import Batch, Claim, Holder
-from engine.runtime.documents import pack_frame, unpack_frame
+from engine.runtime.documents import STATE_VERSION, pack_frame, unpack_frame
 from engine.runtime.keys import Keys
 from engine.runtime.payloads import Packer
 from engine.runtime.pointer import Pointer
@@ -107,6 +107,7 @@ class ExecutionStore:
             "worker": holder.node,
             "request": holder.request,
             "lease_ms": self.lease_ms,
+            "version": STATE_VERSION,
         }
         keys = self.keys.execution(identity, node=holder.node)
         answer = self.scripts.call("claim", keys, order)
@@ -174,6 +175,7 @@ class ExecutionStore:
             "worker": holder.node,
             "request": holder.request,
             "lease_ms": self.lease_ms,
+            "version": STATE_VERSION,
             "batch": batch,
             "slots": slots,
         }

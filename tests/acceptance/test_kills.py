@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.config import Settings
 from engine.core.events import EventType
+from engine.runtime.embedded import EmbeddedRedis
 from engine.runtime.engine import Engine, Run
 from engine.runtime.views import Execution
 from tests.acceptance.running import END_WITHIN_S, fresh_engine, history, nodes_of, of_type, start
@@ -19,6 +21,14 @@ from tests.waiting import wait_until
 WORKING = Path(__file__).with_name("working_tasks.py")
 QUICK = {"PENSTOCK_LEASE_S": "1.5", "PENSTOCK_SWEEP_EVERY_S": "0.3"}
 TAKEN_OVER_WITHIN_S = 10.0
+SLOW = """
+- type: foreach
+  name: all
+  iterationMapping: {collection: $.items, item: seconds}
+  steps:
+  - {type: task, name: one, resourceArn: nap}
+  outputMappings: [{target: done, source: "$local[*].slept"}]
+"""
 WAITS = """
 - type: task
   name: waits
@@ -133,3 +143,17 @@ def test_the_items_of_a_killed_worker_are_done_by_another(
     assert ended.output == {"items": items}, (ended.error, ended.cause)
     assert len(nodes_of(history(engine, ended))) == 2
     assert len(of_type(history(engine, ended), EventType.ITERATION_EXITED)) == len(items)
+
+
+def test_a_redis_that_is_killed_and_comes_back_loses_nothing() -> None:
+    with EmbeddedRedis() as server, _worker(server.url) as worker, _worker(server.url) as other:
+        engine = Engine(server.url, Settings())
+        run = start(engine, "restart", SLOW, {"items": [0.1] * 60})
+        wait_until(lambda: len(history(engine, run)) > 60)
+        os.kill(server.pid, signal.SIGKILL)
+        server.start()
+        ended = run.wait(END_WITHIN_S)
+        assert ended.output == {"done": [0.1] * 60}, ended.cause
+        assert worker.lives and other.lives
+        counted = of_type(history(engine, ended), EventType.ITERATION_EXITED)
+        assert sorted(one["index"] for one in counted) == list(range(60))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.events import EventType
+from engine.runtime.documents import STATE_VERSION
 from engine.runtime.engine import Engine
 from tests.acceptance.running import (
     END_WITHIN_S,
@@ -176,3 +177,17 @@ def test_every_pool_runs_plain_and_async_tasks(stack: tuple[Engine, str], pool: 
         ended = run(engine, "pooled", POOLS, {"value": 7, "items": list(range(30))})
     assert ended.status == "Succeeded", (ended.error, ended.cause)
     assert ended.output == POOLED
+
+
+def test_an_execution_of_an_unknown_version_is_left_to_other_workers(
+    stack: tuple[Engine, str],
+) -> None:
+    engine, url = stack
+    run = start(engine, "of_the_future", "- {type: pass, name: keep}")
+    record = engine.runtime.store.keys.record(f"{run.flow_name}:{run.name}")
+    engine.runtime.store.redis.hset(record, "state_version", "99")
+    with WorkerProcess(url, options=["-c", "1"]) as worker:
+        wait_until(lambda: "left to a worker of its version" in worker.log)
+        assert run.describe().status == "Running"
+        engine.runtime.store.redis.hset(record, "state_version", STATE_VERSION)
+        assert run.wait(20).status == "Succeeded"

@@ -109,3 +109,10 @@ async def _items(count: int) -> AsyncIterator[int]:
     for item in range(count):
         await asyncio.sleep(0)
         yield item
+
+
+@task("nap")
+def nap(input: dict[str, Any]) -> dict[str, Any]:
+    """Works for as long as it is told."""
+    threading.Event().wait(input["seconds"])
+    return {"slept": input["seconds"]}

@@ -1,12 +1,14 @@
 -- Purpose: a worker takes the frame that a message points to; nobody else can until the lease ends.
--- ARGV: order {id, call, frame, fence, step, attempt, worker, request, lease_ms}. KEYS: the prelude's.
+-- ARGV: order {id, call, frame, fence, step, attempt, worker, request, lease_ms, version}. KEYS: the prelude's.
 -- Verdicts: APPLIED {document, state, last event id, definition, ms since it stands there}; STALE: taken or gone on;
---   EARLY {ms}: not due yet; ENDING: being stopped; PAUSED; MISSING: no such frame. Cost: O(1).
+--   EARLY {ms}: not due yet; ENDING: being stopped; PAUSED; MISSING: no such frame;
+--   FOREIGN: its state is of a version that this worker does not know. Cost: O(1).
 local state = state_of(order.frame)
 if not state then return {'MISSING'} end
 local again = state.st == 'RUNNING' and state.call == order.call
 if not again then
   if state.st ~= 'READY' or state.fence ~= order.fence then return {'STALE'} end
+  if redis.call('HGET', KEYS[1], 'state_version') ~= order.version then return {'FOREIGN'} end
   if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
   if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then return {'PAUSED'} end
   if state.due and now < state.due then return {'EARLY', state.due - now} end

@@ -1,11 +1,12 @@
 -- Purpose: a lane takes the next items of a fork; the call id names the batch it gets.
--- ARGV: order {id, call, join, worker, request, lease_ms, batch, slots}: batch: as many items as it wants.
--- KEYS: the prelude's. Verdicts: APPLIED {first, end, fork's document, its event, last event id, definition}; EMPTY: nothing left or window full; ENDING; PAUSED; MISSING: join closed; STALE: the worker is at this very message. Cost: O(1).
+-- ARGV: order {id, call, join, worker, request, lease_ms, version, batch, slots}: batch: as many items as it wants.
+-- KEYS: the prelude's. Verdicts: APPLIED {first, end, fork's document, its event, last event id, definition}; EMPTY: nothing left or window full; ENDING; PAUSED; FOREIGN; MISSING: join closed; STALE: the worker is at this very message. Cost: O(1).
 local j = join_of(order.join)
 if not j or j.st ~= 'OPEN' then return {'MISSING'} end
 local key = order.join .. '*' .. order.call
 local batch = state_of(key)
 if not batch then
+  if redis.call('HGET', KEYS[1], 'state_version') ~= order.version then return {'FOREIGN'} end
   if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
   if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then return {'PAUSED'} end
   -- The same message again while its worker is at it: two batches cannot share a lease.
