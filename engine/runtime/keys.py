@@ -97,12 +97,17 @@ class Keys:
         """The secret that signs callback tokens."""
         return f"{self.prefix}:secret"
 
+    @property
+    def figures(self) -> str:
+        """Counters of all executions together, and how far each queue has been claimed."""
+        return f"{self.shard}:figures"
+
     def held(self, node: str) -> str:
         """The hash of what a worker's slots are at: Celery task id to lease member."""
         return f"{self.shard}:held:{node}"
 
     def execution(self, execution_id: str, queue: str = "", node: str = "") -> tuple[str, ...]:
-        """KEYS 1 to 13 of a script on an execution, as the prelude names them."""
+        """KEYS 1 to 14 of a script on an execution, as the prelude names them."""
         return (
             self.record(execution_id),
             self.frames(execution_id),
@@ -117,4 +122,5 @@ class Keys:
             queue or self.queue,
             self.queue,
             self.held(node),
+            self.figures,
         )

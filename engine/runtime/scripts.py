@@ -59,7 +59,7 @@ class Scripts:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         folder = files("engine.runtime") / "lua"
-        prelude = (folder / "_prelude.lua").read_text()
+        prelude = "".join((folder / f"_{part}.lua").read_text() for part in ("prelude", "standing"))
         joins = (folder / "_joins.lua").read_text()
         self._scripts = {}
         for file in folder.iterdir():

@@ -219,8 +219,12 @@ class Sweeper:
                 # Its workers are gone, and waited for as where there were none; or one has come.
                 self._change(pointer, state)
                 return
-        envelope, queue = (standing.envelope, standing.queue) if standing else ("", "")
-        self.store.verb("resend", identity, queue, frame=frame, fence=fence, envelope=envelope)
+        order: dict[str, Any] = {"frame": frame, "fence": fence}
+        if standing is not None and state is not None:
+            renewed = self._standing(pointer, state)
+            order |= {"envelope": standing.envelope, "to": renewed.order() if renewed else None}
+        queue = standing.queue if standing is not None else ""
+        self.store.verb("resend", identity, queue, **order)
 
     def _change(self, pointer: Pointer, state: dict[str, Any]) -> None:
         """A task's turn becomes the look for a worker, or the other way round."""

@@ -185,19 +185,23 @@ def test_what_is_due_is_handed_out_once_and_a_few_at_a_time(any_redis: Redis) ->
 def test_a_message_that_nobody_claims_is_sent_again_with_more_and_more_patience(
     any_redis: Redis,
 ) -> None:
-    driver, message = at_task(any_redis)
+    driver, first = at_task(any_redis)
+    message = first
     driver.hand.clear()
     dispatch = driver.store.keys.dispatch
-    for grace_s in (20, 80):
+    for grace_s, fences in ((20, 1), (80, 2), (320, 2)):
+        before = message.pointer.fence
         driver.wait_for_next()
         (copy,) = driver.collect()
         driver.hand.clear()
-        assert copy.pointer == message.pointer
+        assert len({before, copy.pointer.fence}) == fences
+        message = copy
         left_s = (score(any_redis, dispatch) - driver.now_ms()) / 1000
         assert left_s == pytest.approx(grace_s, abs=1)
     assert isinstance(claim(driver, copy), Claim)
-    assert claim(driver, message) is Verdict.STALE
-    assert driver.store.record(ID)["redispatches"] == "2"
+    assert claim(driver, first) is Verdict.STALE
+    record = driver.store.record(ID)
+    assert (record["redispatches"], record["duplicates"]) == ("3", "1")
 
 
 def test_a_message_in_a_queue_that_is_merely_long_is_not_sent_again(any_redis: Redis) -> None:
@@ -206,6 +210,25 @@ def test_a_message_in_a_queue_that_is_merely_long_is_not_sent_again(any_redis: R
     driver.wait_for_next()
     assert any_redis.llen(driver.store.keys.queue) == 1
     assert "redispatches" not in driver.store.record(ID)
+
+
+def test_a_lost_message_is_sent_again_once_a_younger_one_is_claimed_however_long_the_queue_is(
+    any_redis: Redis,
+) -> None:
+    driver, lost = at_task(any_redis)
+    driver.hand.clear()
+    any_redis.lpush(driver.store.keys.queue, lost.text)  # something always waits there
+    driver.pass_time(6)
+    driver.sweep()
+    assert "redispatches" not in driver.store.record(ID)
+    any_redis.delete(driver.store.keys.queue)
+    driver.start(name="younger")
+    (younger,) = driver.collect()
+    assert isinstance(driver.store.claim(younger.pointer, driver.holder_of(younger)), Claim)
+    any_redis.lpush(driver.store.keys.queue, lost.text)
+    driver.pass_time(6)
+    driver.sweep()
+    assert driver.store.record(ID)["redispatches"] == "1"
 
 
 def test_a_lease_that_is_renewed_does_not_end(any_redis: Redis) -> None:

@@ -10,10 +10,10 @@ local function send_lane(join, j)
   local sends = left(j) > j.lanes and j.active + j.lanes < j.window
   redis.call('ZADD', KEYS[8], sends and 'CH' or 'NX', now + order.grace_ms, order.id .. '|' .. join .. '|lane')
   if not sends then return end
-  local tag = order.call .. '.' .. j.sent
+  local tag = string.format('%s.%d.%.0f', order.call, j.sent, now)
   local envelope = string.gsub(redis.call('HGET', KEYS[4], join .. ':lane'), '@TAG@', tag)
-  j.sent, j.lanes = j.sent + 1, j.lanes + 1
-  redis.call('LPUSH', j.queue, envelope)
+  j.sent, j.lanes, j.sent_ms = j.sent + 1, j.lanes + 1, now
+  push(j.queue, envelope)
 end
 
 -- Items of a batch that did not get their turn can be taken again.
@@ -30,12 +30,12 @@ local function fire(join, j)
   local state = state_of(j.parent)
   if not state or state.fence ~= j.fence then return end
   j.st = 'FIRED'
-  state.st, state.due = 'READY', now
+  state.st, state.due, state.sent, state.queue = 'READY', now, now, KEYS[12]
   keep(j.parent, state)
   redis.call('ZREM', KEYS[8], order.id .. '|' .. join .. '|lane')
   redis.call('ZADD', KEYS[8], now + order.grace_ms, member(j.parent, j.fence))
   local envelope = string.gsub(redis.call('HGET', KEYS[4], join .. ':body'), '@TAG@', order.call)
-  redis.call('LPUSH', KEYS[12], envelope)
+  push(KEYS[12], envelope)
 end
 
 -- Counts a child that has ended; `failure` is nil or {error, cause}. Late children of a closed join: false.

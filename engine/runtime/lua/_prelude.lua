@@ -1,6 +1,6 @@
 -- Purpose: what every verb on one execution shares; it is put in front of each of them.
 -- KEYS: 1 record 2 frames 3 states 4 joins 5 results 6 history 7 payloads 8 dispatch 9 lease 10 timers
---       11 queue of the next message 12 the engine's own queue 13 held by the worker
+--       11 queue of the next message 12 the engine's own queue 13 held by the worker 14 figures of all executions
 -- ARGV: 1 the order, a JSON object; `order.call` names the call. Verdicts: the verb's. Cost: O(1).
 local order = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
@@ -27,34 +27,23 @@ local function record(events, last)
   return last
 end
 
--- Puts a frame where its next message or timer finds it, and sends the message.
-local function stand(frame, to, last)
-  local state = {fence = to.fence, last = last, call = order.call, kind = to.kind, to = to.timeout_ms,
-                 wake = to.wake, on = to.on, since = to.since or now}
-  -- Workers hold delayed messages in their memory: beyond a number of them the timer set waits instead.
-  if to.delay_ms and to.st == 'READY' then
-    local held = redis.call('ZCOUNT', KEYS[8], now + order.grace_ms + 50, '+inf')
-    if held >= order.max_eta then to.st, to.timeout_ms = 'WAITING', nil end
-  end
-  state.st = to.st
-  if to.st == 'READY' then
-    state.due = now + (to.delay_ms or 0)
-    redis.call('ZADD', KEYS[8], state.due + order.grace_ms, member(frame, to.fence))
-    redis.call('LPUSH', KEYS[11], to.envelope)
-  else
-    state.due = to.until_ms or (to.delay_ms and now + to.delay_ms) or nil
-    if state.due then redis.call('ZADD', KEYS[10], state.due, 'wake|' .. member(frame, to.fence)) end
-    local limit = to.timeout_at or (to.timeout_ms and now + to.timeout_ms)
-    if limit then redis.call('ZADD', KEYS[10], limit, 'timeout|' .. member(frame, to.fence)) end
-  end
-  keep(frame, state)
+-- Counts what an execution has been through, for its own report and for all of them together.
+local function count(what)
+  if redis.call('EXISTS', KEYS[1]) == 0 then return end
+  redis.call('HINCRBY', KEYS[1], what, 1)
+  redis.call('HINCRBY', KEYS[14], what, 1)
 end
 
--- Forgets the lease and the timers of a stand that is over; answers when its time-out would have been.
-local function release(frame, fence)
-  local m = member(frame, fence)
-  local limit = redis.call('ZSCORE', KEYS[10], 'timeout|' .. m)
-  for _, set in ipairs({KEYS[8], KEYS[9]}) do redis.call('ZREM', set, m) end
-  redis.call('ZREM', KEYS[10], 'timeout|' .. m, 'wake|' .. m)
-  return limit
+-- A message that was sent at `sent` has left its queue: those sent before are not in it any more.
+local function claimed(queue, sent)
+  local field = 'claimed:' .. queue
+  if sent and sent > tonumber(redis.call('HGET', KEYS[14], field) or '0') then
+    redis.call('HSET', KEYS[14], field, string.format('%.0f', sent))
+  end
+end
+
+-- True when a message that nobody has claimed may be lost: those sent after it have left the queue, or all have.
+local function overdue(queue, sent)
+  if redis.call('LLEN', queue) == 0 then return true end
+  return (sent or now) < tonumber(redis.call('HGET', KEYS[14], 'claimed:' .. queue) or '0')
 end

@@ -20,7 +20,7 @@ else
   j.active = j.active - 1
 end
 give_back(order.join, j, from, batch.to)
-redis.call('HINCRBY', KEYS[1], 'handovers', 1)
+count('handovers')
 send_lane(order.join, j)
 keep_join(order.join, j)
 return {'APPLIED'}

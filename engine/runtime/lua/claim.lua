@@ -4,10 +4,10 @@
 --   EARLY {ms}: not due yet; ENDING: being stopped; PAUSED; MISSING: no such frame;
 --   FOREIGN: its state is of a version that this worker does not know. Cost: O(1).
 local state = state_of(order.frame)
-if not state then return {'MISSING'} end
+if not state then count('duplicates') return {'MISSING'} end
 local again = state.st == 'RUNNING' and state.call == order.call
 if not again then
-  if state.st ~= 'READY' or state.fence ~= order.fence then return {'STALE'} end
+  if state.st ~= 'READY' or state.fence ~= order.fence then count('duplicates') return {'STALE'} end
   if redis.call('HGET', KEYS[1], 'state_version') ~= order.version then return {'FOREIGN'} end
   if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
   if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then return {'PAUSED'} end
@@ -21,6 +21,7 @@ if not again then
     state.last = record({{'TaskStarted', order.step, order.frame, '', detail}}, state.last)
   end
   keep(order.frame, state)
+  claimed(state.queue or KEYS[12], state.sent)
   redis.call('ZREM', KEYS[8], m)
   redis.call('ZADD', KEYS[9], now + order.lease_ms, m)
   redis.call('HSET', KEYS[13], order.request, m)

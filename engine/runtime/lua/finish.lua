@@ -12,6 +12,7 @@ if redis.call('HEXISTS', KEYS[1], 'stopped_ms') == 1 then return {'STALE'} end
 local state = state_of('') or {last = redis.call('HGET', KEYS[1], 'events') or 0}
 local ending = redis.call('HEXISTS', KEYS[1], 'ending') == 1
 if order.fence ~= '' then
+  if ending or state.st ~= 'RUNNING' or state.fence ~= order.fence then count('refused') end
   if state.st ~= 'RUNNING' or state.fence ~= order.fence then return {'STALE'} end
   if ending then return {'ENDING'} end
 end

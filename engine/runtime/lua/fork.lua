@@ -4,11 +4,11 @@
 -- KEYS: the prelude's. Verdicts: as settle's. Cost: O(lanes), at most the live slots' number.
 redis.call('HDEL', KEYS[13], order.request)
 local state = state_of(order.frame)
-if not state then return {'MISSING'} end
+if not state then count('refused') return {'MISSING'} end
 if state.call == order.call then return {'APPLIED', state.last} end
 if state.was == order.call then return {'APPLIED', state.was_last} end
-if state.st ~= 'RUNNING' or state.fence ~= order.fence then return {'STALE'} end
-if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
+if state.st ~= 'RUNNING' or state.fence ~= order.fence then count('refused') return {'STALE'} end
+if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then count('refused') return {'ENDING'} end
 local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1
 if order.exact and order.exact ~= next_id then return {'MOVED', next_id} end
 local last = record(order.events, state.last)

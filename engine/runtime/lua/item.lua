@@ -7,15 +7,18 @@ local batch = state_of(key)
 local j = join_of(order.join)
 if not batch then
   if redis.call('HGET', KEYS[5], order.join .. '*:call') == order.call then return {'APPLIED', 'end', 0} end
+  count('refused')
   return {'STALE'}
 end
 if batch.call == order.call then return {'APPLIED', batch.said, batch.goes_on or 0} end
 if not j or j.st ~= 'OPEN' or batch.cur ~= order.index or (batch.open and order.to.st == 'OPEN') then
   redis.call('HDEL', KEYS[13], order.request)
+  count('refused')
   return {'STALE'}
 end
 if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then
   redis.call('HDEL', KEYS[13], order.request)
+  count('refused')
   return {'ENDING'}
 end
 local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1

@@ -6,12 +6,13 @@ if not j or j.st ~= 'OPEN' then return {'MISSING'} end
 local key = order.join .. '*' .. order.call
 local batch = state_of(key)
 if not batch then
+  claimed(j.queue, tonumber(string.match(order.request, '%.(%d+)$')))
   if redis.call('HGET', KEYS[1], 'state_version') ~= order.version then return {'FOREIGN'} end
   if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
   if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then return {'PAUSED'} end
   -- The same message again while its worker is at it: two batches cannot share a lease.
   local held = redis.call('HGET', KEYS[13], order.request)
-  if held and redis.call('ZSCORE', KEYS[9], held) then return {'STALE'} end
+  if held and redis.call('ZSCORE', KEYS[9], held) then count('duplicates') return {'STALE'} end
   j.lanes = math.max(0, j.lanes - 1)
   if left(j) <= 0 or j.active >= j.window then
     keep_join(order.join, j)

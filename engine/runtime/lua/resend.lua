@@ -1,5 +1,5 @@
 -- Purpose: a message that nobody claimed in time is sent again, unless its queue is merely long.
--- ARGV: order {id, call, frame, fence, envelope}; for a lane: join, and no frame, and
+-- ARGV: order {id, call, frame, fence, envelope, to: the same with a fresh fence}; for a lane: join, and no frame, and
 --   lane if its lanes are to be others from now on, in the queue KEYS[11]. KEYS: the prelude's.
 -- Verdicts: APPLIED; STALE: it was claimed, nothing to do (or no place in the window: who leaves it sends a lane); WAITING: the queue is long, asked again later. Cost: O(1).
 local m = order.id .. '|' .. (order.join or order.frame) .. '|' .. order.fence
@@ -10,7 +10,7 @@ if order.join then
     redis.call('ZREM', KEYS[8], m)
     return {'STALE'}
   end
-  if redis.call('LLEN', order.lane and KEYS[11] or j.queue) > 0 then return {'WAITING'} end
+  if not overdue(order.lane and KEYS[11] or j.queue, j.sent_ms) then return {'WAITING'} end
   if order.lane then
     redis.call('HSET', KEYS[4], order.join .. ':lane', order.lane)
     j.queue = KEYS[11]
@@ -18,18 +18,30 @@ if order.join then
   j.lanes, j.resent = 0, order.call
   send_lane(order.join, j)
   keep_join(order.join, j)
+  count('redispatches')
   return {'APPLIED'}
 end
 local state = state_of(order.frame)
-if state and state.resent == order.call then return {'APPLIED'} end
+if state and (state.resent == order.call or state.call == order.call) then return {'APPLIED'} end
 if not state or state.st ~= 'READY' or state.fence ~= order.fence then
   redis.call('ZREM', KEYS[8], m)
   return {'STALE'}
 end
-if redis.call('LLEN', KEYS[11]) > 0 then return {'WAITING'} end
-state.copies, state.resent = (state.copies or 0) + 1, order.call
-keep(order.frame, state)
-redis.call('ZADD', KEYS[8], now + order.grace_ms * 4 ^ state.copies, m)
-redis.call('LPUSH', KEYS[11], order.envelope)
-redis.call('HINCRBY', KEYS[1], 'redispatches', 1)
+if not overdue(KEYS[11], state.sent) then return {'WAITING'} end
+count('redispatches')
+local copies = (state.copies or 0) + 1
+if copies == 1 then
+  state.copies, state.resent, state.sent, state.queue = copies, order.call, now, KEYS[11]
+  keep(order.frame, state)
+  push(KEYS[11], order.envelope)
+else
+  -- A fence gets one copy and no more: whatever is left of the older ones is stale from now on.
+  release(order.frame, order.fence)
+  order.to.wake, order.to.since, order.to.delay_ms = state.wake, state.since, nil
+  stand(order.frame, order.to, state.last)
+  state = state_of(order.frame)
+  state.copies = copies
+  keep(order.frame, state)
+end
+redis.call('ZADD', KEYS[8], now + order.grace_ms * math.min(64, 4 ^ copies), member(order.frame, state.fence))
 return {'APPLIED'}

@@ -8,18 +8,19 @@ local state = state_of(order.frame)
 if not state then
   local call, last = string.match(redis.call('HGET', KEYS[5], order.frame .. ':call') or '', '(.*) (.*)')
   if call == order.call then return {'APPLIED', tonumber(last)} end
+  count('refused')
   return {'MISSING'}
 end
 if state.call == order.call then return {'APPLIED', state.last} end
 if state.was == order.call then return {'APPLIED', state.was_last} end
-if state.st ~= 'RUNNING' or state.fence ~= order.fence then return {'STALE'} end
-if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
+if state.st ~= 'RUNNING' or state.fence ~= order.fence then count('refused') return {'STALE'} end
+if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then count('refused') return {'ENDING'} end
 local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1
 if order.exact and order.exact ~= next_id then return {'MOVED', next_id} end
 local to = order.to
 if to.st == 'ENDED' then
   local j = join_of(to.join)
-  if not j or j.st ~= 'OPEN' then return {'STALE'} end
+  if not j or j.st ~= 'OPEN' then count('refused') return {'STALE'} end
   local last = record(order.events, state.last)
   redis.call('HDEL', KEYS[2], order.frame)
   redis.call('HDEL', KEYS[3], order.frame)

@@ -1,6 +1,6 @@
 -- Purpose: begins an execution, unless its name is taken; its first message goes out with it.
 -- ARGV: order {id, call, record {field: text}, frame, doc, to, timeout_ms, indexes}.
--- KEYS: the prelude's, then 14 index of all executions, 15 index of the flow's executions.
+-- KEYS: the prelude's, then 15 index of all executions, 16 index of the flow's executions.
 -- Verdicts: APPLIED; REPEATED with the status of the execution that has the name. Cost: O(1).
 local status = redis.call('HGET', KEYS[1], 'status')
 if status then
@@ -9,8 +9,8 @@ if status then
 end
 for field, value in pairs(order.record) do redis.call('HSET', KEYS[1], field, value) end
 redis.call('HSET', KEYS[1], 'status', 'Running', 'started_ms', now, 'start_call', order.call)
-redis.call('ZADD', KEYS[14], now, order.id)
 redis.call('ZADD', KEYS[15], now, order.id)
+redis.call('ZADD', KEYS[16], now, order.id)
 redis.call('HSET', KEYS[2], '', order.doc)
 redis.call('PERSIST', KEYS[7])
 stand('', order.to, 0)

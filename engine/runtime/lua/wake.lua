@@ -12,6 +12,6 @@ if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return {'ENDING'} end
 release(order.frame, order.fence)
 order.to.wake = order.wake
 if state.kind == 'unserved' then order.to.since = state.since end
-if order.lost then redis.call('HINCRBY', KEYS[1], 'handovers', 1) end
+if order.lost then count('handovers') end
 stand(order.frame, order.to, state.last)
 return {'APPLIED', state.last}
