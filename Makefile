@@ -1,7 +1,7 @@
 # One entry for every job; each makes the environment it needs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check chaos bench up clean
+.PHONY: help venv demo test check chaos soak bench up clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -38,8 +38,13 @@ check: $(READY) ## lint, types, architecture
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest --quiet tests/test_architecture.py
 
-chaos: $(READY) ## kill workers and Redis while flows run
-	@$(BIN)/python -m pytest tests/acceptance/test_kills.py --timeout 600 $(ARGS)
+chaos: $(READY) ## kill workers, Redis and the network while flows run; some minutes
+	@$(BIN)/python -m tests.chaos.run $(ARGS)
+	@$(BIN)/python -m tests.chaos.recovery
+	@$(BIN)/python -m pytest tests/chaos tests/acceptance/test_kills.py -m '' --timeout 600
+
+soak: $(READY) ## ten minutes of steps, and Redis is as small as before
+	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 bench: $(READY) ## speeds, as ratios to plain Celery on the same Redis
 	@$(BIN)/python -m tests.bench $(ARGS)

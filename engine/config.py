@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.errors import InvalidArgument
 
+REDIS_PORT = 6379
 ENV_PREFIX = "PENSTOCK_"
 DAY_S = 86_400.0
 KIB = 1024
@@ -35,6 +37,10 @@ class Settings(BaseSettings):
     """Redis of the broker and of the state, such as `redis://:password@host:6379/0`; none: the
     commands that can do so start an embedded one, the others refuse."""
 
+    broker_url: SecretStr | None = None
+    """Broker of the messages where it is not the Redis of the state, such as
+    `amqp://user:password@host:5672/`; none: that Redis."""
+
     key_prefix: str = Field(default="penstock", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     """First part of every Redis key; two installations on one Redis need two."""
 
@@ -53,10 +59,10 @@ class Settings(BaseSettings):
     max_wait_s: float = Field(default=365 * DAY_S, gt=0)
     """The longest wait step; a longer one fails with FnF.InvalidWait."""
 
-    lease_s: float = Field(default=10.0, ge=1)
+    lease_s: float = Field(default=3.0, ge=1)
     """A running step that its worker has not renewed for so long counts as lost."""
 
-    dispatch_grace_s: float = Field(default=5.0, ge=0.5)
+    dispatch_grace_s: float = Field(default=3.0, ge=0.5)
     """A published step that nobody has claimed for so long is looked at again."""
 
     sweep_every_s: float = Field(default=0.5, gt=0)
@@ -85,11 +91,22 @@ class Settings(BaseSettings):
     concurrency: int | None = Field(default=None, ge=1)
     """Slots of a worker; none: as many as the machine has CPUs."""
 
+    shutdown_grace_s: float = Field(default=20.0, ge=0)
+    """How long a worker that is told to end lets its tasks run on; what has not ended by then is
+    handed to another worker."""
+
+    kill_grace_s: float = Field(default=5.0, gt=0)
+    """How long after its time limit a task may clean up before its process is killed (prefork)."""
+
     pool: Pool = "prefork"
     """How a worker runs its slots: `prefork`, `threads` or `solo`."""
 
     token_secret: SecretStr | None = None
     """Signs the tokens of callbacks; none: made once and kept in Redis."""
+
+    operator: str | None = None
+    """Who stops, pauses, redrives and skips, as the history says it; none: the user and host of
+    the process."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe log line that is written: `debug`, `info`, `warning` or `error`."""
@@ -98,6 +115,17 @@ class Settings(BaseSettings):
     def redis_shown(self) -> str:
         """The Redis URL as people and logs may see it: without its password; "" for none."""
         return without_password(self.redis_url.get_secret_value()) if self.redis_url else ""
+
+    def other_broker(self, redis_url: str) -> str | None:
+        """The broker of the messages, None if it is the state's own Redis at `redis_url`."""
+        broker = self.broker_url.get_secret_value() if self.broker_url else redis_url
+        return None if _place(broker) == _place(redis_url) else broker
+
+    def at(self, redis_url: str) -> Settings:
+        """These settings for that Redis: one that is not the configured one is its own broker."""
+        if self.redis_url is not None and self.redis_url.get_secret_value() == redis_url:
+            return self
+        return self.model_copy(update={"broker_url": None})
 
     @model_validator(mode="before")
     @classmethod
@@ -143,6 +171,19 @@ def without_password(url: str) -> str:
     # What stands there alone may be a password that was meant.
     shown = f"{scheme}{slashes}{user if colon else ''}{colon}***@{host}" if at else url
     return shown + ("?***" if options else "")
+
+
+def _place(url: str) -> tuple[str, ...]:
+    """What tells a server, and a database there, from all others."""
+    try:
+        found = urlsplit(url)
+        port = str(found.port or REDIS_PORT)
+    except ValueError:
+        return (url,)
+    if found.scheme not in ("redis", "rediss"):
+        return (url,)
+    database = (parse_qs(found.query).get("db") or [found.path.strip("/") or "0"])[0]
+    return (found.hostname or "localhost", port, database)
 
 
 def _complaint(location: tuple[int | str, ...], message: str) -> str:

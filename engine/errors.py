@@ -16,6 +16,8 @@
     ├── TaskInvalidState              409
     ├── ExecutionFailed                     .error, .cause: of the execution
     └── StoreUnavailable                    Redis is not there, or not usable
+        ├── StoreFull                           Redis has no memory left
+        └── BrokerUnavailable                   another broker is not there, or not usable
 """
 
 from __future__ import annotations
@@ -141,3 +143,11 @@ class StoreUnavailable(EngineError):
     """Redis cannot be reached, or cannot hold an execution as it is configured."""
 
     http_status = 503
+
+
+class StoreFull(StoreUnavailable):
+    """Redis has no memory left: what was asked for has not happened, and may be asked for later."""
+
+
+class BrokerUnavailable(StoreUnavailable):
+    """A broker other than the Redis of the state cannot be reached, or refuses."""

@@ -29,6 +29,7 @@ from engine.runtime.scripts import Verdict
 from engine.runtime.starting import Start, start
 from engine.runtime.sweeping import Sweeper
 from engine.runtime.views import Execution
+from tests.ageing import pass_time
 from tests.driven import (
     DrawnLanes,
     FunctionRunner,
@@ -225,16 +226,7 @@ class Driver:
 
     def pass_time(self, seconds: float) -> None:
         """Makes everything stored that much older."""
-        past_ms = round(seconds * 1000)
-        keys = self.store.keys
-        for key in (keys.timers, keys.lease, keys.dispatch):
-            for member in self.redis.zrange(key, 0, -1):  # type: ignore[union-attr]
-                self.redis.zincrby(key, -past_ms, member)
-        for identity in self.redis.zrange(keys.executions, 0, -1):  # type: ignore[union-attr]
-            states = keys.states(str(identity))
-            for frame, state in self._states(str(identity)):
-                older = {at: state[at] - past_ms for at in ("due", "since") if at in state}
-                self.redis.hset(states, frame, json.dumps(state | older))
+        pass_time(self.redis, self.store.keys, seconds)
 
     def now_ms(self) -> float:
         """The time of the store."""

@@ -10,17 +10,19 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tests.waiting import wait_until
 
 READY_S = 60.0
-STOP_S = 20.0
+STOP_S = 25.0
 
 
 class WorkerProcess:
     """One `penstock worker` on its own, with its log in a file.
 
-    `options` go to its command line; `env` is added to the environment.
+    `options` go to its command line; `env` is added to the environment. `tree`: the folder whose
+    product it runs; None: this one. `module`: what is run instead of the command.
     """
 
     def __init__(
@@ -29,16 +31,19 @@ class WorkerProcess:
         tasks: Iterable[str | Path] = (),
         options: Iterable[str] = (),
         env: Mapping[str, str] | None = None,
+        tree: Path | None = None,
+        module: str = "workers",
     ) -> None:
-        self._command = [sys.executable, "-m", "workers"]
+        self._command = [sys.executable, "-m", module]
         for source in tasks:
             self._command += ["--tasks", str(source)]
         self._command += options
         self._env = os.environ | {"PENSTOCK_REDIS_URL": redis_url} | dict(env or {})
+        self._tree = tree or Path(__file__).resolve().parents[1]
         self._log = tempfile.NamedTemporaryFile(prefix="worker-", suffix=".log")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> WorkerProcess:
+    def start(self) -> Self:
         """Starts it and waits until it consumes; AssertionError with its log if it does not."""
         self._process = subprocess.Popen(
             self._command,
@@ -46,7 +51,7 @@ class WorkerProcess:
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
-            cwd=Path(__file__).resolve().parents[1],
+            cwd=self._tree,
         )
         wait_until(self._is_ready, READY_S)
         return self
@@ -61,6 +66,14 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def wait(self, timeout_s: float) -> int:
+        """Waits for its end; its exit code. AssertionError with its log if it goes on."""
+        assert self._process is not None
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it has not ended within {timeout_s} s: {self.log}") from None
 
     @property
     def pid(self) -> int:
@@ -79,7 +92,7 @@ class WorkerProcess:
         """What it has written so far."""
         return Path(self._log.name).read_text(errors="replace")
 
-    def __enter__(self) -> WorkerProcess:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(

@@ -15,7 +15,7 @@ from celery.exceptions import SecurityWarning
 
 from engine.config import Settings, load_settings
 from engine.errors import EngineError, InvalidArgument, StoreUnavailable
-from engine.runtime.engine import connect
+from engine.runtime.connecting import connect
 from engine.runtime.health import storage_warnings
 from tasks import TaskLoadError, load_tasks, shipped
 from workers.main import WorkerOptions, run_worker

@@ -13,10 +13,11 @@ from kombu.exceptions import OperationalError
 
 from engine.config import Settings
 from engine.core.outcomes import failure_of
-from engine.errors import EngineError, ExecutionFailed
+from engine.errors import BrokerUnavailable, EngineError, ExecutionFailed
 from engine.runtime.canvas import ENGINE_TASKS, make_app
 from engine.runtime.claims import Holder
 from engine.runtime.conductor import Conductor
+from engine.runtime.crashing import crash_point
 from engine.runtime.ending import Ending
 from engine.runtime.engine import make_runtime
 from engine.runtime.lanes import Lanes
@@ -25,6 +26,7 @@ from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import STORE_ERRORS, Verdict
 from tasks import registry
+from workers import limits
 from workers.consumer import PUT_BACK_AFTER_S
 from workers.fleet_results import UNREADABLE, FleetResults
 from workers.plain import PlainSteps
@@ -58,6 +60,7 @@ class Benches:
     def here(self) -> Bench:
         """The bench of the calling thread."""
         if getattr(self._local, "pid", None) != os.getpid():
+            limits.listen()
             self._local.bench = Bench(self._app, self._url, self._settings)
             self._local.pid = os.getpid()
         bench: Bench = self._local.bench
@@ -66,7 +69,8 @@ class Benches:
 
 def make_worker_app(url: str, settings: Settings) -> Celery:
     """The app with all tasks that are registered now, and the engine's own."""
-    app = make_app(url, settings.queue, settings.visibility_timeout_s)
+    broker_url = settings.other_broker(url)
+    app = make_app(url, settings.queue, settings.visibility_timeout_s, broker_url)
     app.conf.worker_consumer = "workers.consumer:StepConsumer"
     benches = Benches(app, url, settings)
 
@@ -84,11 +88,12 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
                 raise Reject(f"{at.execution_id}: left to a worker of its version", requeue=True)
         except Reject:
             raise
-        except (*STORE_ERRORS, OperationalError):
-            raise  # Redis is away, as store or as broker: the sweeper sends the step again
+        except (*STORE_ERRORS, BrokerUnavailable, OperationalError):
+            raise  # Redis or the broker is away: the sweeper sends the step again
         except Exception as error:  # a defect of ours must not come back for ever
             log.exception("the engine failed at %s", at)
             bench.ending.fail(at, error)
+        crash_point("before an ack")
         return None
 
     for name in (*ENGINE_TASKS, *registry.tasks()):

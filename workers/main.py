@@ -8,17 +8,22 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown
 
 from engine.config import Settings
+from engine.runtime.broker import Broker
+from engine.runtime.connecting import quick_answer_s
 from engine.runtime.engine import make_runtime
 from engine.runtime.fleet import WorkerInfo
-from engine.runtime.probe import check_wire
+from engine.runtime.probe import check_relayed_wire, check_wire
 from tasks import registry
 from workers.app import make_worker_app
-from workers.keeper import Keeper
+from workers.keeper import Aside, Keeper
+from workers.leaving import Leaving
+from workers.relay import attach_relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +41,21 @@ def run_worker(url: str, settings: Settings, options: WorkerOptions) -> None:
 
     Raises:
         WireMismatch: the installed Celery writes its messages in another form than we do.
+        BrokerUnavailable: a broker other than Redis refuses us; one that is away is waited for.
     """
     app = make_worker_app(url, settings)
-    check_wire(app, url)
+    if settings.other_broker(url) is None:
+        check_wire(app, url)
+    else:
+        _check_broker(app)
+        attach_relay(app, url, settings)
     slots = options.concurrency or settings.concurrency or os.cpu_count() or 1
     pool = options.pool or settings.pool
     slots = 1 if pool == "solo" else slots
     node = f"penstock-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
     queues = list(options.queues) or _queues(settings)
-    _attach_keeper(app, url, settings, WorkerInfo(node, slots, _announced(settings, queues)))
+    info = WorkerInfo(node, slots, _announced(settings, queues))
+    _attach_keeper(url, settings, info, pool)
     app.worker_main(
         [
             "worker",
@@ -58,6 +69,13 @@ def run_worker(url: str, settings: Settings, options: WorkerOptions) -> None:
             "--without-mingle",
         ]
     )
+
+
+def _check_broker(app: Celery) -> None:
+    broker = Broker(app)
+    broker.wait(lambda why: print(f"penstock: {why}", file=sys.stderr, flush=True))
+    check_relayed_wire(app, broker)
+    broker.close()  # what is forked from this process must not share it
 
 
 def _announced(settings: Settings, queues: Sequence[str]) -> dict[str, tuple[str, float | None]]:
@@ -74,18 +92,25 @@ def _queues(settings: Settings) -> list[str]:
     return sorted(names)
 
 
-def _attach_keeper(app: Celery, url: str, settings: Settings, info: WorkerInfo) -> None:
+def _attach_keeper(url: str, settings: Settings, info: WorkerInfo, pool: str) -> None:
     """The keeper lives in the parent process, from before the first message to the last."""
     keepers: list[Keeper] = []
+    leavings: list[Leaving] = []
 
     def begin(**_: object) -> None:
-        keepers.append(Keeper(make_runtime(url, settings), info))
+        runtime = make_runtime(url, settings, answer_s=quick_answer_s(settings.lease_s))
+        aside = None if pool == "prefork" else Aside(info.node)
+        keepers.append(Keeper(runtime, info, aside))
         keepers[0].start()
 
-    def ready(**_: object) -> None:
+    def ready(sender: Any, **_: object) -> None:
+        leavings.append(Leaving(sender, keepers[0], settings.shutdown_grace_s))
+        leavings[0].prepare()
         print("ready", file=sys.__stderr__, flush=True)  # Celery has put its logger in our place
 
     def end(**_: object) -> None:
+        for leaving in leavings:
+            leaving.finish()
         for keeper in keepers:
             keeper.stop()
 

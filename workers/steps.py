@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 import uuid
+from collections.abc import Mapping
 from hashlib import md5
 from typing import Any, assert_never
 
@@ -31,13 +32,18 @@ from engine.fdl.resources import (
     QueueResource,
     TopicResource,
 )
+from engine.runtime.canvas import STATE_HEADER
 from engine.runtime.children import start_child, start_execution
+from engine.runtime.crashing import crash_point
+from engine.runtime.documents import STATE_VERSION
 from engine.runtime.payloads import dumps
 from engine.runtime.runner import Work
 from engine.runtime.runtime import Runtime
 from engine.runtime.sending import START_EXECUTION, served_names
 from tasks import registry
 from tasks.context import TaskContext
+from tasks.registry import RegisteredTask
+from workers import limits
 from workers.context import context_of
 from workers.inputs import TaskInput
 
@@ -46,6 +52,12 @@ log = logging.getLogger("penstock.worker")
 REPORT = "penstock.report"
 REPORT_FAILED = "penstock.report_failed"
 """Celery names of the messages that bring a foreign fleet's results back."""
+
+AGAIN: Mapping[str, Any] = {
+    "retry": True,
+    "retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 0.2},
+}
+"""A connection that was idle may be gone, which is seen when it is used."""
 
 
 class StepRunner:
@@ -84,9 +96,9 @@ class StepRunner:
             return hap.TaskRaised(FUNCTION_NOT_FOUND, cause)
         context = self.context(work)
         try:
-            result = registered.call(TaskInput(work.call.input), context)
-            if inspect.iscoroutine(result):
-                result = asyncio.run(result)
+            crash_point("before a task")
+            result = limits.within(lambda: _result_of(registered, work, context))
+            crash_point("after a task")
         except SoftTimeLimitExceeded:
             return hap.TaskTimedOut()
         except SystemExit as error:
@@ -122,14 +134,18 @@ class StepRunner:
         """Sends a message to a queue, or to a fanout exchange, of the broker."""
         body = work.call.input.get("MessageBody")
         text = as_text(body)
+        crash_point("before a publish")
         with self.app.producer_pool.acquire(block=True) as producer:
             if isinstance(resource, QueueResource):
+                if self.runtime.broker is not None:  # AMQP drops what there is no queue for
+                    self.runtime.broker.declare(resource.name)
                 producer.publish(
                     text,
                     routing_key=resource.name,
                     exchange="",
                     content_type="text/plain",
                     content_encoding="utf-8",
+                    **AGAIN,
                 )
             else:
                 exchange = Exchange(resource.name, type="fanout")
@@ -139,7 +155,9 @@ class StepRunner:
                     declare=[exchange],
                     content_type="text/plain",
                     content_encoding="utf-8",
+                    **AGAIN,
                 )
+        crash_point("after a publish")
         return hap.TaskReturned(
             {
                 "MessageId": str(uuid.uuid4()),
@@ -154,7 +172,8 @@ class StepRunner:
         queue = self.runtime.store.settings.queue
         # Monitors show these texts: a token is a secret, and a result the users' own.
         hidden = {"argsrepr": "(...)", "kwargsrepr": "{...}"}
-        options = {"queue": queue, "ignore_result": True, **hidden}
+        headers = {STATE_HEADER: STATE_VERSION}
+        options = {"queue": queue, "ignore_result": True, "headers": headers, **hidden}
         told = {"kwargs": {"token": token}, "options": options}
         given = work.call.input if isinstance(work.call.input, dict) else {}
         kwargs = {key: value for key, value in given.items() if key not in ("args", "queue")}
@@ -171,6 +190,11 @@ class StepRunner:
             link_error=self.app.signature(REPORT_FAILED, **told),
         )
         return hap.Submitted({"taskId": task_id}, "callback")
+
+
+def _result_of(registered: RegisteredTask, work: Work, context: TaskContext) -> Any:
+    result = registered.call(TaskInput(work.call.input), context)
+    return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
 def _writable(text: str) -> str:

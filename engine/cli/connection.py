@@ -31,7 +31,7 @@ def configured_engine(warn: bool = False) -> Iterator[Engine]:
 def engine_at(url: str, warn: bool = False) -> Iterator[Engine]:
     """The engine on that Redis; as `configured_engine` in all else."""
     with redis_errors():
-        engine = Engine(url, load_settings())
+        engine = Engine(url, load_settings().at(url))
         if warn:
             for warning in storage_warnings(engine.runtime.store.redis):
                 typer.echo(f"penstock: warning: {warning}", err=True)

@@ -132,14 +132,18 @@ _WORDS = {
     EventType.TASK_TIMED_OUT: "task timed out",
     EventType.TASK_SUBMIT_FAILED: "task not submitted",
     EventType.STEP_SKIPPED: "skipped",
+    EventType.EXECUTION_PAUSED: "paused",
+    EventType.EXECUTION_RESUMED: "resumed",
+    EventType.EXECUTION_REDRIVEN: "redriven",
 }
+_TOLD = ("error", "cause", "by", "reason")
+"""What of an event's detail stands in its line."""
 
 
 def event_line(event: Event) -> str:
-    """What a step's event says in a line; "" for those that say nothing to people."""
+    """What an event says in a line; "" for those that say nothing to people."""
     if event.type not in _WORDS:
         return ""
     place = f"{event.frame}/{event.step_name}" if event.frame else event.step_name
-    error, cause = event.detail.get("error"), event.detail.get("cause")
-    told = ": ".join(str(part) for part in (error, cause) if part) if error or cause else ""
-    return f"{place} {_WORDS[event.type]}" + (f" ({told})" if told else "")
+    told = ": ".join(str(event.detail[key]) for key in _TOLD if event.detail.get(key))
+    return f"{place} {_WORDS[event.type]}".lstrip() + (f" ({told})" if told else "")

@@ -12,9 +12,10 @@ import typer
 from rich.text import Text
 
 from engine.cli.exits import FAILED
-from engine.cli.output import Format, FormatOption, print_json, stdout_console
+from engine.cli.output import Format, FormatOption, figures, print_json, stdout_console
 from engine.config import Settings, load_settings, variable_of, without_password
-from engine.errors import EngineError, StoreUnavailable
+from engine.errors import EngineError, InvalidArgument, StoreUnavailable
+from engine.runtime.broker import Broker
 from engine.runtime.engine import Engine
 from engine.runtime.health import OLDEST_VERSION, RedisHealth, read_health, waiting_messages
 
@@ -85,8 +86,11 @@ def _installation() -> Iterator[Finding]:
         health = read_health(engine.runtime.store.redis)
         yield from _server(health, without_password(url))
         yield from _fleet(engine, settings)
+        yield Finding("figures", "ok", f"of all executions: {figures(engine.figures())}")
     except StoreUnavailable as error:
         yield Finding("server", "failed", str(error))
+    except InvalidArgument as error:
+        yield Finding("broker", "failed", str(error))
 
 
 def _server(health: RedisHealth, url: str) -> Iterator[Finding]:
@@ -129,9 +133,34 @@ def _fleet(engine: Engine, settings: Settings) -> Iterator[Finding]:
         yield Finding("workers", "ok", text)
     else:
         yield Finding("workers", "warning", "none alive; start one with 'penstock worker'")
+    broker = engine.runtime.broker
+    if broker is not None:
+        yield from _broker(engine, broker, settings.queue, bool(workers))
+        return
     waiting = waiting_messages(engine.runtime.store.redis, settings.queue)
     stuck = bool(waiting) and not workers
     text = f"{waiting} messages wait in the queue {settings.queue}"
     yield Finding("broker", "warning" if stuck else "ok", text)
     hours = settings.visibility_timeout_s / 3600
     yield Finding("visibility", "ok", f"an unacknowledged message is redelivered after {hours:g} h")
+
+
+def _broker(engine: Engine, broker: Broker, queue: str, served: bool) -> Iterator[Finding]:
+    """Findings on a broker that is not the Redis of the state."""
+    waiting = broker.waiting(queue)
+    if waiting is None:
+        yield Finding("broker", "failed", f"{broker.shown} cannot be used: {broker.failure}")
+    else:
+        text = f"{broker.shown}: {waiting} messages wait in the queue {queue}"
+        yield Finding("broker", "warning" if waiting and not served else "ok", text)
+    left = waiting_messages(engine.runtime.store.redis, engine.runtime.store.keys.outbox)
+    stuck = bool(left) and (waiting is None or not served)
+    text = f"{left} messages wait for a worker to take them to the broker"
+    yield Finding("outbox", "warning" if stuck else "ok", text)
+    lost = waiting_messages(engine.runtime.store.redis, queue)
+    if lost:
+        text = (
+            f"{lost} messages are in Redis, where no worker looks: of a process without"
+            f" {variable_of('broker_url')}; they were sent again, delete the list {queue}"
+        )
+        yield Finding("strays", "warning", text)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine.cli.progress import Progress
 from engine.core.events import Event
+from engine.core.states import ExecutionStatus
 from engine.runtime.engine import Engine
 from engine.runtime.pointer import execution_id
 from engine.runtime.views import Execution
@@ -58,9 +59,12 @@ class Follower:
         for event in events:
             progress.apply(event)
             yield key, event
-        for child in progress.children:
+        while progress.children:
+            child = progress.children.pop(0)
             if child not in self.executions:
                 self._add(child)
+            elif self.executions[child].status.ended:  # it goes on, with a parent that was redriven
+                self.executions[child].status = ExecutionStatus.RUNNING
 
     def _add(self, key: ExecutionKey) -> None:
         runtime = self._engine.runtime

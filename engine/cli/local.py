@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from engine.cli.owned_process import OwnedProcess
 from engine.cli.worker import worker_command
-from engine.config import Settings, variable_of
+from engine.config import Settings, load_settings, variable_of
 from engine.runtime.embedded import EmbeddedRedis
 
 RESOURCE_GRACE_S = 1.0
@@ -39,6 +39,8 @@ def own_worker(
     named = [word for source in tasks for word in ("--tasks", source)]
     command = worker_command(["--while-stdin", "--log-level", "warning", *named, *options])
     given = {variable_of("redis_url"): url, **(environment or {})}
+    if load_settings().at(url).broker_url is None:
+        given[variable_of("broker_url")] = ""
     return OwnedProcess("worker", command, given, lambda line: line == "ready", say)
 
 

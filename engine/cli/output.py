@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
@@ -56,6 +56,11 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
         if value:
             grid.add_row(name, Text(value))
     _print(console, grid)
+
+
+def figures(counts: Mapping[str, int]) -> str:
+    """Named numbers in one line."""
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
 
 
 def stdout_console() -> Console:

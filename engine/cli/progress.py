@@ -18,6 +18,11 @@ ENDS = {
     EventType.EXECUTION_STOPPED: ExecutionStatus.STOPPED,
     EventType.EXECUTION_TIMED_OUT: ExecutionStatus.TIMED_OUT,
 }
+BY_HAND = {
+    EventType.EXECUTION_PAUSED: ExecutionStatus.PAUSED,
+    EventType.EXECUTION_RESUMED: ExecutionStatus.RUNNING,
+    EventType.EXECUTION_REDRIVEN: ExecutionStatus.RUNNING,
+}
 
 
 @dataclass(slots=True)
@@ -26,9 +31,10 @@ class StepProgress:
 
     `active` counts the visits that are open, `aborted` those of late that were cut off. For a fork,
     `total` is how many children these visits have together (None before there is one, or if it is
-    not known), `done` how many of them ended, `failed` how many badly. `since` is when the oldest
-    open visit began, `spent_s` how long it took until none was open. `note` says what is special
-    now: a retry, an error. `child` is the (flow, name) of the execution that it started last.
+    not known), `done` how many of them ended, `failed` how many badly; `kept` of those that ended
+    well before a redrive are not run again. `since` is when the oldest open visit began, `spent_s`
+    how long it took until none was open. `note` says what is special now: a retry, an error.
+    `child` is the (flow, name) of the execution that it started last.
     """
 
     visits: int = 0
@@ -39,6 +45,7 @@ class StepProgress:
     total: int | None = None
     done: int = 0
     failed: int = 0
+    kept: int = 0
     since: float = 0.0
     spent_s: float = 0.0
     note: str = ""
@@ -47,7 +54,10 @@ class StepProgress:
 
 @dataclass(slots=True)
 class Progress:
-    """The steps of one execution by their path in its graph, and the executions they started."""
+    """The steps of one execution by their path in its graph, and the executions they started.
+
+    `children` has the executions that were started, or went on, since somebody emptied it.
+    """
 
     graph: Graph
     steps: dict[str, StepProgress] = field(init=False)
@@ -75,6 +85,10 @@ class Progress:
                     self._child_ended(event.frame)
             case _ if event.type in ENDS:
                 self.status = ENDS[event.type]
+            case _ if event.type in BY_HAND:
+                self.status = BY_HAND[event.type]
+                if event.type is EventType.EXECUTION_REDRIVEN:
+                    self._keep_results()
             case _ if event.step_name:
                 self._step_event(event)
             case _:
@@ -101,6 +115,8 @@ class Progress:
             case EventType.STEP_SUCCEEDED:
                 step.succeeded += 1
                 step.note = ""
+            case EventType.STEP_SKIPPED:
+                step.failures, step.note = 0, "skipped"
             case EventType.STEP_FAILED:
                 step.failures += 1
                 step.note = str(event.detail.get("error") or "")
@@ -111,6 +127,10 @@ class Progress:
                 self._note_child(step, event.detail)
             case _:
                 pass
+
+    def _keep_results(self) -> None:
+        for step in self.steps.values():
+            step.kept = step.done - step.failed if step.failures or step.aborted else 0
 
     def _child_ended(self, frame: str) -> None:
         parent, _, segment = frame.rpartition("/")
@@ -139,7 +159,7 @@ def retry_note(detail: dict[str, Any]) -> str:
 def _enter(step: StepProgress, written: Step, event: Event) -> None:
     if step.active == 0:
         step.since, step.aborted = event.time, 0
-        step.total, step.done, step.failed = None, 0, 0
+        step.total, step.done, step.failed, step.kept = None, step.kept, 0, 0
     step.visits += 1
     step.active += 1
     match written:

@@ -17,7 +17,7 @@ from engine.cli.ending import ending_in_order
 from engine.cli.flower import USER, flower_process, has_flower
 from engine.cli.local import own_worker, redis_for
 from engine.cli.owned_process import OwnedProcess
-from engine.config import Settings, load_settings, variable_of
+from engine.config import Settings, load_settings, variable_of, without_password
 from engine.errors import EngineError, InvalidArgument
 
 FLOWER_PORT = 5555
@@ -59,7 +59,8 @@ def up(
             stack.enter_context(worker)
             console.print(f"worker   {number} of {workers}, process {worker.pid}", markup=False)
         if flower:
-            processes += _start_flower(stack, console, url, flower_port)
+            broker_url = settings.at(url).other_broker(url) or url
+            processes += _start_flower(stack, console, broker_url, flower_port)
         console.print("ready    Ctrl-C stops it all", markup=False)
         _wait(processes)
 
@@ -67,6 +68,8 @@ def up(
 def _tell_redis(console: Console, url: str, settings: Settings) -> None:
     if settings.redis_url is not None:
         console.print(f"redis    {settings.redis_shown}", markup=False)
+        if broker_url := settings.other_broker(url):
+            console.print(f"broker   {without_password(broker_url)}", markup=False)
         return
     # Its password is made for this stack and ends with it; other terminals need it.
     console.print("redis    embedded; in another terminal:", markup=False)

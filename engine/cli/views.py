@@ -14,6 +14,7 @@ from engine.cli.executions import ExecutionName, FlowName
 from engine.cli.output import (
     Format,
     FormatOption,
+    figures,
     local_time,
     print_fields,
     print_json,
@@ -53,6 +54,8 @@ def describe(flow: FlowName, name: ExecutionName, format: FormatOption = Format.
             ("cause", execution.cause or ""),
             ("input", _json(execution.input)),
             ("output", "" if execution.output is None else _json(execution.output)),
+            ("dropped", _dropped(execution)),
+            ("report", figures(asdict(execution.report))),
         ]
     )
 
@@ -111,6 +114,14 @@ def _row(event: Event, start: float) -> tuple[str, ...]:
         place,
         _json(event.detail) if event.detail else "",
     )
+
+
+def _dropped(execution: Execution) -> str:
+    """What the history does not keep, as its flow asks for."""
+    if not execution.dropped:
+        return ""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in execution.dropped.items())
+    return f"{execution.dropped_turns} turns: {kinds}"
 
 
 def _json(value: Any) -> str:

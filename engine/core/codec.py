@@ -3,9 +3,9 @@
     {"id", "s": [[series, input, local], ...], "c": [open step, ...], "p": open step,
      "v": visits, "m": moves, "t": turn}
 
-with an open step as [path, input, visit, attempt, retries, losses, event id], defaults at its end
-left out. The input of a step is null when it is its scope's input and local put together, the
-input of an option's scope when it is its choice's input: nothing is stored twice.
+with an open step as [path, input, visit, attempt, retries, losses, event id, retried, redriven],
+defaults at its end left out. The input of a step is null when it is its scope's input and local put
+together, the input of an option's scope when it is its choice's input: nothing is stored twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from engine.core.frame import Frame, OpenStep, Scope
 from engine.core.walk import merged
 
-_STEP_DEFAULTS: list[Any] = [1, [], 0, 0]
+_STEP_DEFAULTS: list[Any] = [1, [], 0, 0, 0, False]
 
 
 def frame_to_json(frame: Frame) -> dict[str, Any]:
@@ -61,7 +61,8 @@ def _scope_to_json(scope: Scope, frame: Frame, at: int) -> list[Any]:
 
 def _step_to_json(step: OpenStep, scope: Scope) -> list[Any]:
     known = _same_values(step.input, merged(scope.input, scope.local))
-    rest = [step.attempt, list(step.retries), step.losses, step.event_id]
+    rest: list[Any] = [step.attempt, list(step.retries), step.losses]
+    rest += [step.event_id, step.retried, step.redriven]
     while rest and rest[-1] == _STEP_DEFAULTS[len(rest) - 1]:
         rest.pop()
     return [step.path, None if known else step.input, step.visit, *rest]
@@ -69,10 +70,10 @@ def _step_to_json(step: OpenStep, scope: Scope) -> list[Any]:
 
 def _step_from_json(written: list[Any], scope: Scope) -> OpenStep:
     path, given, visit = written[:3]
-    attempt, retries, losses, event_id = [*written[3:], *_STEP_DEFAULTS[len(written) - 3 :]]
+    attempt, retries, *more = [*written[3:], *_STEP_DEFAULTS[len(written) - 3 :]]
     if given is None:
         given = merged(scope.input, scope.local)
-    return OpenStep(path, given, visit, attempt, tuple(retries), losses, event_id)
+    return OpenStep(path, given, visit, attempt, tuple(retries), *more)
 
 
 def _same_values(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -42,12 +42,14 @@ class NewEvent:
     """An event that a decision makes; the store gives it its id, time and cause.
 
     Its cause is the event before it in the same frame. `step_name` is "" for
-    events of an execution, a branch or an iteration as a whole.
+    events of an execution, a branch or an iteration as a whole. `begins_turn`: with it the flow
+    goes back among its own steps; noted only in flows whose history keeps some turns (L10.14).
     """
 
     type: EventType
     step_name: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
+    begins_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ class OpenStep:
     `visit` counts the steps this frame has entered, so (frame, visit) names this visit of the
     step for ever. `attempt` is 1 on the first try of a task; `retries` counts, per retry policy,
     the retries it has used; `losses` the attempts whose worker died. `event_id` is the id of
-    its StepEntered, 0 when no mapping asks for it.
+    its StepEntered, 0 when no mapping asks for it. `retried`: the retries before the last redrive;
+    `redriven`: this is the first attempt since.
     """
 
     path: str
@@ -35,6 +36,8 @@ class OpenStep:
     retries: tuple[int, ...] = ()
     losses: int = 0
     event_id: int = 0
+    retried: int = 0
+    redriven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ def join_id(frame_id: str, step_name: str) -> str:
 def child_id(frame_id: str, step_name: str, index: int) -> str:
     """The id of the child of `frame_id` at `index` of the fork `step_name`."""
     return f"{join_id(frame_id, step_name)}.{index}"
+
+
+def child_turn(parent: Frame) -> str:
+    """The `turn` of the children of the fork that a frame stands at."""
+    visit = parent.step.visit if parent.step else 0
+    return f"{parent.turn}{visit}."
 
 
 def visit_key(frame: Frame) -> str:

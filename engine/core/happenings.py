@@ -85,9 +85,41 @@ class JoinFailed:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Somebody ends the step with `output`, whatever it was at; `note` says who and why."""
+
+    output: dict[str, Any]
+    note: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """The execution goes on after its end: the frame's step is entered anew, as it was left.
+
+    `skip`: and is skipped at once. `step`: the root frame enters that top-level step (its path)
+    instead, with `local`; `visit`: as that earlier visit of it, whose children are kept.
+    """
+
+    skip: Skipped | None = None
+    step: str | None = None
+    local: dict[str, Any] | None = None
+    visit: int | None = None
+
+
 Happening: TypeAlias = (
-    TaskReturned | TaskRaised | TaskTimedOut | WorkerLost | Submitted | SubmitFailed
-    | Reported | TimerFired | Joined | JoinFailed
+    TaskReturned
+    | TaskRaised
+    | TaskTimedOut
+    | WorkerLost
+    | Submitted
+    | SubmitFailed
+    | Reported
+    | TimerFired
+    | Joined
+    | JoinFailed
+    | Skipped
+    | Redriven
 )
 
 

@@ -11,7 +11,7 @@ from engine.core.events import Event
 NormalEvent: TypeAlias = tuple[str, str, dict[str, Any]]
 """Type, step name, detail."""
 
-_WHO_RAN_IT = "worker"
+_WHO = frozenset({"worker", "by"})
 _CHANGING = re.compile(
     r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9-]{10}T[0-9:]{8}\.[0-9]{3}Z"
 )
@@ -22,12 +22,12 @@ def normalise(
 ) -> dict[str, list[NormalEvent]]:
     """The events of each frame in their order, without ids and times.
 
-    Also without the name of the worker; UUIDs (random names, message ids), times of the service's
-    form and texts for which `hide` is true are written as `*`.
+    Also without the name of the worker and of who stopped it; UUIDs (random names, message ids),
+    times of the service's form and texts for which `hide` is true are written as `*`.
     """
     frames: dict[str, list[NormalEvent]] = {}
     for event in history:
-        detail = {key: value for key, value in event.detail.items() if key != _WHO_RAN_IT}
+        detail = {key: value for key, value in event.detail.items() if key not in _WHO}
         normal = (str(event.type), event.step_name, _masked(detail, hide))
         frames.setdefault(event.frame, []).append(normal)
     return dict(sorted(frames.items()))

@@ -11,14 +11,16 @@ from typing import Any, assert_never
 from engine.core.commands import Decision
 from engine.core.endings import aborted, entered, fail
 from engine.core.events import EventType, NewEvent
-from engine.core.frame import Frame, Scope, child_id, index_of
+from engine.core.frame import Frame, Scope, child_id, child_turn, index_of
 from engine.core.graph import Graph
 from engine.core.happenings import (
     Happening,
     Joined,
     JoinFailed,
+    Redriven,
     Reported,
     RunInfo,
+    Skipped,
     SubmitFailed,
     Submitted,
     TaskRaised,
@@ -28,6 +30,7 @@ from engine.core.happenings import (
     WorkerLost,
 )
 from engine.core.outcomes import Failure
+from engine.core.redriving import by_hand
 from engine.core.settle import (
     failed,
     own_failure,
@@ -40,8 +43,8 @@ from engine.core.settle import (
 from engine.core.states import ExecutionStatus
 from engine.core.steps import advance
 from engine.core.tasks import TaskCall, task_call
-from engine.core.walk import Walk, Where, leave_step, walk_from
-from engine.fdl.mappings import InvalidPath, Roots
+from engine.core.walk import Walk, Where, leave_step, map_flow_input, walk_from
+from engine.fdl.mappings import InvalidPath
 from engine.fdl.model import ForeachStep, ParallelStep, TaskStep, WaitStep
 
 __all__ = [
@@ -82,22 +85,28 @@ def open_child(graph: Graph, parent: Frame, index: int, item: Any = None) -> Fra
         if step.index is not None:
             given[step.index] = index
     frame_id = child_id(parent.id, step.name, index)
-    return Frame(frame_id, (Scope(series, given, {}),), turn=f"{parent.turn}{fork.visit}.")
+    return Frame(frame_id, (Scope(series, given, {}),), turn=child_turn(parent))
 
 
-def begin(graph: Graph, frame: Frame, run: RunInfo) -> Decision:
-    """The first decision on a frame that has just been opened."""
+def start_event(root: Frame) -> NewEvent:
+    """The first event of an execution, whose root frame has just been opened."""
+    return NewEvent(EventType.EXECUTION_STARTED, "", {"input": root.scopes[0].input})
+
+
+def begin(graph: Graph, frame: Frame, run: RunInfo, recorded: bool = False) -> Decision:
+    """The first decision on a frame that has just been opened.
+
+    `recorded`: the event with which it opens is in the history already.
+    """
     walk = walk_from(graph, frame, run)
     scope = frame.scopes[0]
-    if frame.id:
-        walk.record(entered(graph, scope.series), "", {"index": index_of(frame.id)})
-    else:
-        walk.record(EventType.EXECUTION_STARTED, "", {"input": scope.input})
+    if not recorded:
+        event = start_event(frame)
+        if frame.id:
+            event = NewEvent(entered(graph, scope.series), "", {"index": index_of(frame.id)})
+        walk.record(event.type, event.step_name, event.detail)
     try:
-        if not frame.id and graph.flow.input_mappings is not None:
-            roots = Roots(scope.input, {}, walk.flow_context())
-            mapped = walk.map(graph.flow.input_mappings, roots)
-            walk.scopes[0] = Scope(scope.series, mapped, {})
+        map_flow_input(walk)
         command = advance(walk, graph.series[scope.series].first)
     except InvalidPath as problem:
         command = fail(walk, Failure(problem.code, str(problem)))
@@ -135,9 +144,12 @@ def abort(graph: Graph, frame: Frame) -> tuple[NewEvent, ...]:
 
 
 def end_event(
-    status: ExecutionStatus, error: str | None = None, cause: str | None = None
+    status: ExecutionStatus,
+    error: str | None = None,
+    cause: str | None = None,
+    by: str | None = None,
 ) -> NewEvent:
-    """The event of an end from outside; None: the error or the cause is not known.
+    """The event of an end from outside; None: the error, the cause or who did it is not known.
 
     Raises:
         ValueError: executions come to this status by a decision of their own.
@@ -151,7 +163,7 @@ def end_event(
             kind = EventType.EXECUTION_FAILED
         case _:
             raise ValueError(f"no end from outside is {status}")
-    texts = {"error": error, "cause": cause}
+    texts = {"error": error, "cause": cause, "by": by}
     return NewEvent(kind, "", {key: text for key, text in texts.items() if text is not None})
 
 
@@ -161,11 +173,8 @@ def _react(walk: Walk, happening: Happening) -> Where:
             return returned(walk, happening.result)
         case Reported():
             return succeeded(walk, happening.output)
-        case TaskRaised() | JoinFailed():
+        case TaskRaised() | JoinFailed() | SubmitFailed():
             return _raised(walk, happening)
-        case SubmitFailed():
-            failure = own_failure(walk, happening.error, happening.cause)
-            return failed(walk, failure, EventType.TASK_SUBMIT_FAILED)
         case Submitted():
             return submitted(walk, happening.detail, happening.on)
         case TaskTimedOut():
@@ -176,18 +185,23 @@ def _react(walk: Walk, happening: Happening) -> Where:
             return _waited(walk)
         case Joined():
             return _joined(walk, happening.results)
+        case Skipped() | Redriven():
+            return by_hand(walk, happening)
         case _:
             assert_never(happening)
 
 
-def _raised(walk: Walk, happening: TaskRaised | JoinFailed) -> Where:
+def _raised(walk: Walk, happening: TaskRaised | JoinFailed | SubmitFailed) -> Where:
     """An attempt's error; at any other step one that came from its children or from outside."""
     failure = Failure(happening.error, happening.cause)
     if not isinstance(walk.standing()[0].step, TaskStep):
         return fail(walk, failure)
     if isinstance(happening, TaskRaised) and happening.reported:
         return failed(walk, failure)
-    return failed(walk, own_failure(walk, failure.error, failure.cause))
+    failure = own_failure(walk, failure.error, failure.cause)
+    if isinstance(happening, SubmitFailed):
+        return failed(walk, failure, EventType.TASK_SUBMIT_FAILED)
+    return failed(walk, failure)
 
 
 def _waited(walk: Walk) -> Where:

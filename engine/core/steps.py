@@ -54,10 +54,11 @@ def _enter(walk: Walk, path: str) -> Where:
     if walk.moves > walk.run.max_moves:
         idle = f"{walk.run.max_moves} steps in a row without a task or a wait"
         return fail(walk, Failure(RUNTIME_ERROR, f"{idle}: the flow loops"))
-    return _start(walk, node)
+    return start_step(walk, node)
 
 
-def _start(walk: Walk, node: Node) -> Where:
+def start_step(walk: Walk, node: Node) -> Where:
+    """Does what a step that has just been entered asks for."""
     _, opened = walk.standing()
     match node.step:
         case TaskStep():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.core.commands import RunTask
@@ -29,7 +29,7 @@ class TaskCall:
     `input` is an object, but for a sub-flow it is what its serviceParams say (see
     `engine.core.outcomes.child_input`); for a queue or topic it holds `MessageBody`.
     `timeout_s` None: no limit. `execution_name`: the fixed name of a sub-flow's execution, with
-    its suffix on a retry; None: a random one.
+    its suffix on a retry; None: a random one. `redriven`: the first attempt since a redrive.
     """
 
     resource: Resource
@@ -39,6 +39,7 @@ class TaskCall:
     attempt: int
     queue: str | None = None
     execution_name: str | None = None
+    redriven: bool = False
 
 
 def task_call(graph: Graph, frame: Frame, run: RunInfo) -> TaskCall:
@@ -60,7 +61,13 @@ def call_of(walk: Walk) -> TaskCall:
         raise ValueError(f"{step.name}: not a task")
     given, name = _call_input(walk, node, step, opened)
     return TaskCall(
-        node.resource, given, step.timeout_s, step.pattern, opened.attempt, execution_name=name
+        node.resource,
+        given,
+        step.timeout_s,
+        step.pattern,
+        opened.attempt,
+        execution_name=name,
+        redriven=opened.redriven,
     )
 
 
@@ -81,21 +88,11 @@ def try_again(walk: Walk, retries: tuple[int, ...], losses: int, delay_s: float)
     An input that holds the callback token is mapped anew: every attempt has its own token.
     """
     node, opened = walk.standing()
-
-    def attempt(given: dict[str, Any]) -> OpenStep:
-        return OpenStep(
-            opened.path,
-            given,
-            opened.visit,
-            opened.attempt + 1,
-            retries,
-            losses,
-            opened.event_id,
-        )
-
-    walk.step = attempt(opened.input)
+    walk.step = replace(
+        opened, attempt=opened.attempt + 1, retries=retries, losses=losses, redriven=False
+    )
     if node.context.token:
-        walk.step = attempt(step_input(walk, node))
+        walk.step = replace(walk.step, input=step_input(walk, node))
     return schedule(walk, delay_s)
 
 
@@ -132,5 +129,5 @@ def _attempt_name(name: Any, opened: OpenStep) -> str | None:
     """
     if name is None or name == "":
         return None
-    retry = sum(opened.retries)
+    retry = opened.retried + sum(opened.retries)
     return f"{name}-retry-{retry}" if retry else str(name)

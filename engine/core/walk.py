@@ -10,6 +10,7 @@ from engine.core.events import EventType, NewEvent
 from engine.core.frame import Frame, OpenStep, Scope
 from engine.core.graph import Graph, Node
 from engine.core.happenings import RunInfo
+from engine.core.turns import NOWHERE, place_in, place_of
 from engine.fdl.mappings import InvalidPath, Roots, apply_mappings
 from engine.fdl.model import Mappings
 
@@ -28,6 +29,7 @@ class Walk:
 
     `step` is None between two steps: it is set exactly while a step has its StepEntered and
     not yet its StepExited. Values (inputs, locals, outputs) are shared, never changed.
+    `place` is the position of the flow's own step that was entered last, where turns are counted.
     """
 
     graph: Graph
@@ -39,6 +41,7 @@ class Walk:
     step: OpenStep | None
     visits: int
     moves: int
+    place: int = NOWHERE
     events: list[NewEvent] = field(default_factory=list)
     exact_ids: bool = False
 
@@ -58,11 +61,13 @@ class Walk:
         """What the walk came to."""
         return Decision(self.frame(), tuple(self.events), command, self.exact_ids)
 
-    def record(self, kind: EventType, step_name: str, detail: dict[str, Any]) -> None:
+    def record(
+        self, kind: EventType, step_name: str, detail: dict[str, Any], turn: bool = False
+    ) -> None:
         """Adds an event; a callback token in its detail is masked: who has it may report."""
         if self.step is not None and self.graph.nodes[self.step.path].context.token:
             detail = _masked(detail, self.run.token(self.frame()))
-        self.events.append(NewEvent(kind, step_name, detail))
+        self.events.append(NewEvent(kind, step_name, detail, turn))
 
     def standing(self) -> tuple[Node, OpenStep]:
         """The step that the walk is at; ValueError between two steps."""
@@ -108,6 +113,7 @@ def walk_from(graph: Graph, frame: Frame, run: RunInfo) -> Walk:
         frame.step,
         frame.visits,
         frame.moves,
+        place_in(graph, frame) if _counts_turns(graph, frame.id) else NOWHERE,
     )
 
 
@@ -116,6 +122,7 @@ def open_step(walk: Walk, path: str) -> Node:
     node = walk.graph.nodes[path]
     walk.visits += 1
     walk.moves += 1
+    turn = _begins_turn(walk, node)
     event_id = 0
     if node.context.event_id:
         event_id = walk.run.next_event_id + len(walk.events)
@@ -124,11 +131,21 @@ def open_step(walk: Walk, path: str) -> Node:
     try:
         given = step_input(walk, node)
     except InvalidPath:
-        walk.record(EventType.STEP_ENTERED, node.step.name, {"input": {}})
+        walk.record(EventType.STEP_ENTERED, node.step.name, {"input": {}}, turn)
         raise
     walk.step = OpenStep(path, given, walk.visits, event_id=event_id)
-    walk.record(EventType.STEP_ENTERED, node.step.name, {"input": given})
+    walk.record(EventType.STEP_ENTERED, node.step.name, {"input": given}, turn)
     return node
+
+
+def map_flow_input(walk: Walk) -> None:
+    """The flow's own inputMappings, on the input of its root frame; other frames have none."""
+    mappings = walk.graph.flow.input_mappings
+    if walk.id or mappings is None:
+        return
+    scope = walk.scopes[0]
+    mapped = walk.map(mappings, Roots(scope.input, {}, walk.flow_context()))
+    walk.scopes[0] = Scope(scope.series, mapped, {})
 
 
 def step_input(walk: Walk, node: Node) -> dict[str, Any]:
@@ -154,11 +171,28 @@ def close_step(walk: Walk, node: Node, output: dict[str, Any]) -> str | None:
     """Records a step's success, merges its output into its parent's local; returns its next."""
     walk.record(EventType.STEP_SUCCEEDED, node.step.name, {})
     walk.record(EventType.STEP_EXITED, node.step.name, {"output": output})
+    return merge_output(walk, node, output)
+
+
+def merge_output(walk: Walk, node: Node, output: dict[str, Any]) -> str | None:
+    """Leaves the step behind with its output in its parent's local; returns its next."""
     if output:
         scope = walk.scopes[-1]
         walk.scopes[-1] = Scope(scope.series, scope.input, merged(scope.local, output))
     walk.step = None
     return node.next
+
+
+def _counts_turns(graph: Graph, frame_id: str) -> bool:
+    return not frame_id and graph.flow.kept_turns is not None
+
+
+def _begins_turn(walk: Walk, node: Node) -> bool:
+    """True when the flow goes back among its own steps, and its turns are counted (L10.14)."""
+    if node.series or not _counts_turns(walk.graph, walk.id):
+        return False
+    before, walk.place = walk.place, place_of(walk.graph, node.path)
+    return walk.place <= before
 
 
 def _masked(value: Any, secret: str) -> Any:

@@ -65,16 +65,18 @@ def number(least: float = -math.inf, above: float = -math.inf) -> Kind:
     return Kind(read, _number_schema("number", limits))
 
 
-def count(least: int) -> Kind:
-    """A whole number, or a text that is one, `least` or more."""
+def count(least: int, most: int | None = None) -> Kind:
+    """A whole number, or a text that is one, `least` or more, and at most `most`."""
+    range_text = f"{least} or more" if most is None else f"{least} to {most}"
 
     def read(value: Any) -> int:
         whole = _finite(value)
-        if whole != int(whole) or whole < least:
-            raise ValueUnfit(f"must be a whole number, {least} or more, not {described(value)}")
+        if whole != int(whole) or whole < least or (most is not None and whole > most):
+            raise ValueUnfit(f"must be a whole number, {range_text}, not {described(value)}")
         return int(whole)
 
-    return Kind(read, _number_schema("integer", {"minimum": least}))
+    limits = {"minimum": least} | ({} if most is None else {"maximum": most})
+    return Kind(read, _number_schema("integer", limits))
 
 
 def read_text(value: Any) -> str:
@@ -205,6 +207,7 @@ FLAG = Kind(read_flag, {"enum": [True, False, "true", "false"]})
 OBJECT = Kind(read_object, {"type": "object"})
 COUNT = count(0)
 POSITIVE_COUNT = count(1)
+TURNS = count(1, 1000)
 SECONDS = number(least=0)
 POSITIVE = number(above=0)
 ERROR_NAMES = Kind(

@@ -170,7 +170,10 @@ Step: TypeAlias = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """A whole definition."""
+    """A whole definition.
+
+    `kept_turns`: the history keeps so many turns at its beginning and at its end; None: all.
+    """
 
     steps: tuple[Step, ...]
     version: str = "v1"
@@ -179,3 +182,4 @@ class Flow:
     output_mappings: Mappings | None = None
     timeout_s: float | None = None
     strict: bool = False
+    kept_turns: int | None = None

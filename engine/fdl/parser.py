@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from engine.errors import FlowInvalid
-from engine.fdl.fields import read_fields
+from engine.fdl.fields import Fields, read_fields
 from engine.fdl.model import Flow
 from engine.fdl.parse_mappings import read_mappings
 from engine.fdl.parse_steps import read_series
 from engine.fdl.problems import Problem, Report
-from engine.fdl.shapes import FLOW
+from engine.fdl.shapes import FLOW, PARTS
 from engine.fdl.step_names import StepNames, all_names
 from engine.fdl.yaml_node import Node
 from engine.fdl.yaml_source import read_yaml
@@ -58,7 +58,17 @@ def _flow(root: Node, report: Report) -> Flow:
         output_mappings=read_mappings(fields, "outputMappings", report),
         timeout_s=fields.get("timeoutSeconds"),
         strict=fields.get("strict", False),
+        kept_turns=_kept_turns(fields, report),
     )
+
+
+def _kept_turns(fields: Fields, report: Report) -> int | None:
+    if "history" not in fields.nodes:
+        return None
+    where = f"{WHERE}: history"
+    option = read_fields(PARTS["history"], fields.nodes["history"], where, report)
+    turns: int | None = option.get("turns")
+    return turns
 
 
 def _name(name: object) -> str | None:

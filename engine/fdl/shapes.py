@@ -26,6 +26,7 @@ from engine.fdl.kinds import (
     TEXT,
     TIMESTAMP,
     TOLERATED,
+    TURNS,
     Kind,
     one_of,
 )
@@ -97,6 +98,7 @@ FLOW = Shape(
         "outputMappings": Key(_MAPPINGS, "The flow's output. Not there: all of $local."),
         "timeoutSeconds": Key(POSITIVE, "Seconds after which the execution is TimedOut."),
         "strict": Key(FLAG, "true: a path that is not there fails its step."),
+        "history": Key(Part("history"), "What the history keeps. Not there: everything."),
     }),
 )
 
@@ -198,6 +200,14 @@ PARTS: Mapping[str, Shape] = MappingProxyType({
     "branch": Shape(
         "branch",
         MappingProxyType({"steps": Key(Steps(), "The steps of the branch.", required=True)}),
+    ),
+    "history": Shape(
+        "history option",
+        MappingProxyType({
+            "turns": Key(
+                TURNS, "Turns kept at the beginning and at the end, 1 to 1000.", required=True
+            ),
+        }),
     ),
     "iterationMapping": Shape(
         "iterationMapping",

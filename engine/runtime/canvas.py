@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from celery import Celery, chain, group
 from celery import Signature as Signature
 from kombu.serialization import dumps as kombu_dumps
 
+from engine.runtime.documents import STATE_VERSION
 from engine.runtime.pointer import Pointer
+
+STATE_HEADER = "penstock_state"
+"""The header in which every message of an execution tells the form that its state is kept in."""
 
 POLICY_HEADER = "penstock_retry"
 """The header in which the message of a retry tells the policies that led to it."""
@@ -28,18 +33,27 @@ App: TypeAlias = Celery
 Form = Literal["flow", "task", "wait", "retry", "lane", "join", "resume", "due"]
 
 HEADERS_OF: Mapping[Form, tuple[str, ...]] = {
-    "flow": ("root_id",),
-    "task": ("root_id", "parent_id"),
-    "wait": ("root_id", "parent_id", "eta"),
-    "retry": ("root_id", "parent_id", "eta", "retries", "penstock_retry"),
-    "lane": ("root_id", "parent_id", "group"),
-    "join": ("root_id", "parent_id", "group"),
-    "resume": ("root_id",),
+    "flow": ("root_id", "penstock_state"),
+    "task": ("root_id", "penstock_state", "parent_id", "timelimit"),
+    "wait": ("root_id", "penstock_state", "parent_id", "eta"),
+    "retry": (
+        "root_id",
+        "penstock_state",
+        "parent_id",
+        "eta",
+        "retries",
+        "penstock_retry",
+        "timelimit",
+    ),
+    "lane": ("root_id", "penstock_state", "parent_id", "group"),
+    "join": ("root_id", "penstock_state", "parent_id", "group"),
+    "resume": ("root_id", "penstock_state"),
 }
 """Which Celery headers each form sets beside those that every task has (docs/operations.md,
-"Messages"). `shadow` comes with them where the task is one of the engine's own that stands for
-something else. Never set are `group_index`, since lanes are alike and take their items when they
-are claimed, and `chord` and `chain`, since the script that settles a step sends what follows it."""
+"Messages"); `timelimit` only where a task has a limit. `shadow` comes with them where the task is
+one of the engine's own that stands for something else. Never set are `group_index`, since lanes are
+alike and take their items when they are claimed, and `chord` and `chain`, since the script that
+settles a step sends what follows it."""
 
 NOT_OF_DUE = ("parent_id", "eta")
 """What `due`, the message that the sweeper sends for a timer, and again for a lost one, lacks of
@@ -62,6 +76,9 @@ STATE_SHOWN = "(state,)"
 LOST_WAIT_S = 0.5
 """How long a worker waits for the last word of a dead pool process before its step runs again."""
 
+AMQP = ("amqp", "amqps", "pyamqp")
+"""How URLs of RabbitMQ begin, and of other servers of its protocol."""
+
 RESULTS_S = 86_400
 """How long Celery keeps results: there are some only where a flow runs as plain Celery."""
 
@@ -72,7 +89,8 @@ class Sending:
 
     `name`: the Celery task; `shown`: what Flower shows instead of it (None: the name). `delay_s`:
     an ETA. `retries`: as Celery counts them; `policies`: ours, of a task that is run again, and how
-    often each was used. `group`: id of the group it is a part of.
+    often each was used. `group`: id of the group it is a part of. `limits_s`: when a pool of
+    processes interrupts the task, and when it kills its process (None: never).
     """
 
     name: str
@@ -85,6 +103,7 @@ class Sending:
     retries: int = 0
     policies: tuple[Mapping[str, Any], ...] = ()
     group: str | None = None
+    limits_s: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +123,14 @@ class Link:
 
 
 class Canvas:
-    """Builds signatures and envelopes for one Celery app, which need not run anything."""
+    """Builds signatures and envelopes for one Celery app, which need not run anything.
 
-    def __init__(self, app: Celery) -> None:
+    `now_s`: the time that ETAs are counted from.
+    """
+
+    def __init__(self, app: Celery, now_s: Callable[[], float] = time.time) -> None:
         self.app = app
+        self._now_s = now_s
 
     def signature(self, sending: Sending) -> Signature:
         """The Celery signature of a message."""
@@ -116,15 +139,18 @@ class Canvas:
             "queue": sending.queue,
             "root_id": sending.pointer.execution_id,
             "parent_id": sending.parent_id,
+            "headers": {STATE_HEADER: STATE_VERSION},
         }
         if sending.shown:
             options["shadow"] = sending.shown
         if sending.group:
             options["group_id"] = sending.group
+        if sending.limits_s:
+            options["soft_time_limit"], options["time_limit"] = sending.limits_s
         if sending.retries:
             options["retries"] = sending.retries
         if sending.delay_s > 0:
-            options["eta"] = datetime.now(UTC) + timedelta(seconds=sending.delay_s)
+            options["eta"] = datetime.fromtimestamp(self._now_s() + sending.delay_s, UTC)
         signature: Signature = self.app.signature(
             sending.name, kwargs=sending.pointer.kwargs(), options=options, immutable=True
         )
@@ -184,7 +210,7 @@ class Canvas:
             ignore_result=True,
             **options,
         )
-        headers = dict(message.headers)
+        headers = dict(message.headers) | options["headers"]
         if sending.policies:
             headers[POLICY_HEADER] = sending.policies
         content_type, encoding, body = kombu_dumps(message.body, "json")
@@ -207,9 +233,18 @@ class Canvas:
         )
 
 
-def make_app(broker_url: str, queue: str, visibility_timeout_s: float = 3600.0) -> Celery:
-    """A Celery app with the settings that the engine relies on (docs/operations.md, "Celery")."""
-    app = Celery("penstock", broker=broker_url, backend=broker_url, set_as_current=False)
+def make_app(
+    redis_url: str,
+    queue: str,
+    visibility_timeout_s: float = 3600.0,
+    broker_url: str | None = None,
+) -> Celery:
+    """A Celery app with the settings that the engine relies on (docs/operations.md, "Celery").
+
+    `broker_url`: where messages go if not to the Redis of the state.
+    """
+    broker = broker_url or redis_url
+    app = Celery("penstock", broker=broker, backend=redis_url, set_as_current=False)
     app.conf.update(
         result_expires=RESULTS_S,
         task_default_queue=queue,
@@ -226,14 +261,27 @@ def make_app(broker_url: str, queue: str, visibility_timeout_s: float = 3600.0) 
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={
-            "visibility_timeout": visibility_timeout_s,
-            "socket_timeout": 10,
-            "socket_connect_timeout": 5,
-            "socket_keepalive": True,
-            "health_check_interval": 25,
-        },
+        # RabbitMQ closes the channel of a message that is not acknowledged within its
+        # consumer_timeout: a long task must not end its worker by that.
+        broker_channel_error_retry=_is_amqp(broker),
+        broker_transport_options=_transport_options(broker, visibility_timeout_s),
         enable_utc=True,
         timezone="UTC",
     )
     return app
+
+
+def _transport_options(broker_url: str, visibility_timeout_s: float) -> dict[str, Any]:
+    if _is_amqp(broker_url):
+        return {"confirm_publish": True}
+    return {
+        "visibility_timeout": visibility_timeout_s,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    }
+
+
+def _is_amqp(url: str) -> bool:
+    return url.partition("://")[0] in AMQP

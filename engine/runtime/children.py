@@ -12,6 +12,7 @@ from engine.core.outcomes import Failure, child_input, execution_exists, flow_no
 from engine.errors import EngineError, ExecutionAlreadyExists, FlowNotExists
 from engine.fdl.resources import FlowResource
 from engine.runtime.definitions import plain_name
+from engine.runtime.redriving import Redrive, redrive
 from engine.runtime.runner import Work
 from engine.runtime.runtime import Runtime
 from engine.runtime.starting import Start, Started, start
@@ -31,6 +32,12 @@ def start_child(runtime: Runtime, work: Work) -> hap.Happening:
     flow = plain_name(resource.name)
     name = call.execution_name or _own_name(work)
     notify = _parent_of(work)
+    if call.pattern == "sync":
+        expected = runtime.store.expect(work.pointer, f"{flow}:{name}")
+        if not expected.applied:
+            return hap.WorkerLost()  # its frame is somebody else's: what we decide is refused
+        if call.redriven and _goes_on(runtime, work, flow, name, notify):
+            return hap.Submitted({"executionName": name, "flowName": flow}, "child")
     try:
         started = start(runtime, Start(flow, name, given, notify))
     except (FlowNotExists, ExecutionAlreadyExists) as error:
@@ -84,6 +91,23 @@ def _refused(error: EngineError | None, flow: str, name: str) -> hap.SubmitFaile
     return hap.SubmitFailed(failure.error, failure.cause)
 
 
+def _goes_on(runtime: Runtime, work: Work, flow: str, name: str, notify: dict[str, Any]) -> bool:
+    """True when a redriven step's child of before goes on, or has ended well meanwhile."""
+    record = runtime.store.record(f"{flow}:{name}")
+    if _visit_of(json.loads(record.get("notify", "{}"))) != _visit_of(notify):
+        return False
+    note = {"by": f"parent {work.pointer.execution_id}"}
+    try:
+        redrive(runtime, Redrive(flow, name, note=note, notify=notify))
+    except EngineError:
+        return False
+    return True
+
+
+def _visit_of(notify: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(notify.get(key) for key in ("flow", "execution", "frame", "visit"))
+
+
 def _parent_of(work: Work) -> dict[str, Any]:
     return {
         "flow": work.pointer.flow,
@@ -102,5 +126,8 @@ def _is_ours(runtime: Runtime, flow: str, name: str, notify: dict[str, Any]) -> 
 
 
 def _own_name(work: Work) -> str:
-    key = f"{work.pointer.execution_id}/{visit_key(work.frame)}/{work.call.attempt}"
+    attempt = work.call.attempt
+    if work.call.redriven and work.call.pattern == "sync":
+        attempt -= 1  # the child of the attempt before is the one that goes on
+    key = f"{work.pointer.execution_id}/{visit_key(work.frame)}/{attempt}"
     return str(uuid.uuid5(NAMESPACE, key))

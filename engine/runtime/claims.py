@@ -36,7 +36,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Items of a fork that are ours, one after the other, until the lease ends."""
+    """Items of a fork that are ours, one after the other, until the lease ends.
+
+    `redriven`: some may have been begun before a redrive; their frames are kept.
+    """
 
     pointer: Pointer
     holder: Holder
@@ -47,3 +50,4 @@ class Batch:
     fork_event_id: int
     next_event_id: int
     definition: str
+    redriven: bool = False

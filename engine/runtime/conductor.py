@@ -17,7 +17,9 @@ from engine.fdl.model import TaskStep, WaitStep
 from engine.runtime import forks
 from engine.runtime.claims import Claim, Holder
 from engine.runtime.ending import Ending
+from engine.runtime.pausing import pause_with_parent
 from engine.runtime.pointer import Pointer, execution_id
+from engine.runtime.redriving import skip_of
 from engine.runtime.runner import Runner, Work
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer, Verdict
@@ -45,8 +47,12 @@ class Conductor:
             return claim
         graph = self.runtime.definitions.graph(claim.definition)
         frame = claim.frame
-        if frame.step is None:
-            return self._settle(claim, graph, lambda info: scheduler.begin(graph, frame, info))
+        if frame.step is None and claim.wake is None:
+            # A root's start is in its history from the beginning.
+            recorded = not frame.id
+            return self._settle(
+                claim, graph, lambda info: scheduler.begin(graph, frame, info, recorded)
+            )
         if claim.kind == "unserved" and self._may_wait(claim, graph):
             waiting = Decision(frame, (), RunTask(UNSERVED_EVERY_S))
             return self._settle(claim, graph, lambda info: waiting)
@@ -77,11 +83,12 @@ class Conductor:
         match happening:
             case hap.Submitted() if child:
                 self._look_after(child, claim, verdict)
-            case hap.Joined() | hap.JoinFailed() if verdict is Verdict.APPLIED:
+            case hap.Joined() if verdict is Verdict.APPLIED:
                 assert claim.frame.step is not None
                 name = graph.node(claim.frame.step.path).step.name
                 join = join_id(claim.frame.id, name)
-                forks.forget(self.runtime, claim.pointer.execution_id, join, claim.pointer.fence)
+                visit = visit_key(claim.frame)
+                forks.forget(self.runtime, claim.pointer.execution_id, join, visit)
             case _:
                 return
 
@@ -93,6 +100,7 @@ class Conductor:
         ending = Ending(self.runtime)
         if verdict is Verdict.APPLIED:
             ending.notify_if_ended(child)
+            pause_with_parent(self.runtime, child, claim.pointer.execution_id)
         elif not self._still_at(claim):
             ending.stop_child(child, claim.pointer)
 
@@ -100,7 +108,10 @@ class Conductor:
         """True while a claim's attempt goes on, in whoever's hands."""
         identity = claim.pointer.execution_id
         frame = self.store.frame(identity, claim.pointer.frame)
-        if frame is None or frame.step is None or "ending" in self.store.record(identity):
+        open_still = self.store.state(identity, claim.pointer.frame) is not None
+        if frame is None or frame.step is None or not open_still:
+            return False
+        if "ending" in self.store.record(identity):
             return False
         same_visit = visit_key(frame) == visit_key(claim.frame)
         return same_visit and frame.step.attempt == claim.pointer.attempt
@@ -108,7 +119,7 @@ class Conductor:
     def _happening(self, claim: Claim, graph: Graph) -> hap.Happening:
         """What happened to a claimed frame; for a task whose turn it is: the task is run."""
         if claim.wake is not None:
-            return self._news(claim, claim.wake)
+            return self._news(claim, graph, claim.wake)
         assert claim.frame.step is not None
         step = graph.node(claim.frame.step.path).step
         match step:
@@ -129,7 +140,7 @@ class Conductor:
         call = scheduler.task_call(graph, claim.frame, info)
         return Work(claim.pointer, graph, claim.frame, call)
 
-    def _news(self, claim: Claim, wake: dict[str, Any]) -> hap.Happening:
+    def _news(self, claim: Claim, graph: Graph, wake: dict[str, Any]) -> hap.Happening:
         match wake:
             case {"kind": "reported", "output": dict(output)}:
                 return hap.Reported(output)
@@ -137,12 +148,26 @@ class Conductor:
                 return hap.TaskReturned(result)
             case {"kind": "raised", "error": str(error), "cause": str(cause), **rest}:
                 return hap.TaskRaised(error, cause, reported=not rest.get("own"))
+            case {"kind": "redriven", **rest}:
+                skip = rest.pop("skip", None) or skip_of(
+                    self.runtime, claim.pointer.execution_id, claim.pointer.frame
+                )
+                return hap.Redriven(skip=hap.Skipped(**skip) if skip else None, **rest)
+            case {"kind": "skipped", "output": dict(output), "note": dict(note), **rest}:
+                self._leave(claim, graph, rest.get("child"))
+                return hap.Skipped(output, note)
             case {"kind": "timeout", **rest}:
                 if child := rest.get("child"):
                     Ending(self.runtime).stop_child(str(child), claim.pointer)
                 return hap.TaskTimedOut()
             case _:
                 return hap.WorkerLost()
+
+    def _leave(self, claim: Claim, graph: Graph, child: str | None) -> None:
+        """Cuts off what runs for a step that is skipped."""
+        if child:
+            Ending(self.runtime).stop_child(child, claim.pointer)
+        forks.give_up(self.runtime, claim, graph)
 
     def _settle(
         self,
@@ -193,8 +218,9 @@ class Conductor:
             ended = forks.ended_child(self.runtime, claim.pointer, command)
             ended["join"] = claim.pointer.frame.rpartition(".")[0]
             ended["index"] = index_of(claim.pointer.frame)
-            return self.store.settle_child(claim, decision.events, ended, exact)
-        return Ending(self.runtime).finish(claim, decision.events, command, exact)
+            failed = decision.frame if command.failed else None
+            return self.store.settle_child(claim, decision.events, ended, exact, failed)
+        return Ending(self.runtime).finish(claim, decision, command, exact)
 
 
 def _child_of(happening: hap.Happening) -> str | None:

@@ -1,9 +1,9 @@
-"""Cutting off: frames that will not go on leave their last events and are forgotten."""
+"""Cutting off: frames that will not go on leave their last events; a redrive finds them again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from engine.core import scheduler
 from engine.core.events import NewEvent
@@ -13,6 +13,8 @@ from engine.fdl.mappings import resolve_reference
 from engine.fdl.model import ForeachStep
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
+
+Item = TypeVar("Item")
 
 CUTS = 50
 """Frames cut off by one script call."""
@@ -34,8 +36,8 @@ def cut_below(
     redis, keys, identity = runtime.store.redis, runtime.store.keys, pointer.execution_id
     for _ in range(MAX_ROUNDS):
         nested = [str(f) for f, _ in redis.hscan_iter(keys.joins(identity), match=f"{join}.*")]
-        if nested:
-            redis.hdel(keys.joins(identity), *nested)
+        for page in pages([name for name in nested if ":" not in name]):
+            runtime.store.verb("abort", identity, joins=page)
         below = [key for key in open_keys(runtime, identity) if is_below(key, join)]
         if not below:
             return
@@ -68,10 +70,11 @@ def cut(
         if state.get("on"):
             stop_child(str(state["on"]), pointer)
         frame = _frame(runtime, pointer, graph, key, state)
-        events = _last_events(runtime, pointer, graph, frame)
+        begun = not _waits_to_go_on(runtime, pointer, state)
+        events = _last_events(runtime, pointer, graph, frame) if begun else ()
         rows = _rows(runtime, pointer, frame.id if frame is not None else key, events)
         cuts.append({"frame": key, "seen": state.get("call", ""), "events": rows})
-    for page in _pages(cuts):
+    for page in pages(cuts):
         runtime.store.verb("abort", pointer.execution_id, cuts=page)
 
 
@@ -98,12 +101,17 @@ def item_of(graph: Graph, parent: Frame, index: int) -> Any:
 def _last_events(
     runtime: Runtime, pointer: Pointer, graph: Graph, frame: Frame | None
 ) -> tuple[NewEvent, ...]:
-    """What a frame that is cut off leaves; before its first step: nothing, the root its start."""
-    if frame is None or (frame.id and frame.step is None):
+    """What a frame that is cut off leaves; before its first step: nothing."""
+    if frame is None or frame.step is None:
         return ()
-    if frame.step is None:
-        return scheduler.begin(graph, frame, runtime.info(pointer, 1)).events[:1]
     return scheduler.abort(graph, frame)
+
+
+def _waits_to_go_on(runtime: Runtime, pointer: Pointer, state: dict[str, Any]) -> bool:
+    """True for a frame that a redrive has not entered again yet: its last events are written."""
+    wake = state.get("wake")
+    news = runtime.store.packer.unpack_detail(pointer.execution_id, wake) if wake else {}
+    return news.get("kind") == "redriven"
 
 
 def _frame(
@@ -123,6 +131,7 @@ def _rows(
     return runtime.store.events(pointer.execution_id, frame_id, events)
 
 
-def _pages(cuts: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    for first in range(0, len(cuts), CUTS):
-        yield cuts[first : first + CUTS]
+def pages(items: list[Item]) -> Iterator[list[Item]]:
+    """The items, as many at a time as one script call takes."""
+    for first in range(0, len(items), CUTS):
+        yield items[first : first + CUTS]

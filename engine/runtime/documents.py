@@ -12,6 +12,9 @@ from engine.runtime.payloads import Packer, dumps
 STATE_VERSION = "1"
 """The form in which executions are kept; a worker leaves those of another form to others."""
 
+VERSION_FIELD = "state_version"
+"""Where an execution's record says it."""
+
 
 def pack_frame(packer: Packer, execution_id: str, frame: Frame) -> str:
     """The document of a frame. Large values are stored on the way."""

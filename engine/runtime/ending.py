@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from engine.core import scheduler
-from engine.core.commands import Finish
-from engine.core.events import NewEvent
+from engine.core.commands import Decision, Finish
 from engine.core.frame import visit_key
 from engine.core.outcomes import PAYLOAD_TOO_LARGE, RUNTIME_ERROR, child_failure
 from engine.core.states import ExecutionStatus
-from engine.errors import EngineError, EntityTooLarge, ExecutionAlreadyCompleted, ExecutionNotExists
+from engine.errors import (
+    ConcurrentUpdateError,
+    EngineError,
+    EntityTooLarge,
+    ExecutionAlreadyCompleted,
+    ExecutionNotExists,
+)
 from engine.runtime.claims import Claim, Holder
 from engine.runtime.cutting import MAX_ROUNDS, cut, open_keys
 from engine.runtime.pointer import Pointer
@@ -30,9 +34,7 @@ class Ending:
         self.runtime = runtime
         self.store = runtime.store
 
-    def finish(
-        self, claim: Claim, events: Sequence[NewEvent], finish: Finish, exact: int | None
-    ) -> Answer:
+    def finish(self, claim: Claim, decision: Decision, finish: Finish, exact: int | None) -> Answer:
         """Ends an execution whose root frame has ended. Atomic, idempotent."""
         identity = claim.pointer.execution_id
         if finish.error is None:
@@ -41,7 +43,9 @@ class Ending:
         else:
             status = ExecutionStatus.FAILED
             end = {"error": finish.error, "cause": finish.cause or ""}
-        answer = self.store.finish(claim.pointer, claim.holder, events, status, end, exact)
+        failed = decision.frame if finish.failed else None
+        events, holder = decision.events, claim.holder
+        answer = self.store.finish(claim.pointer, holder, events, status, end, exact, failed)
         if answer.applied:
             self.tell(identity)
         return answer
@@ -53,22 +57,26 @@ class Ending:
         status: ExecutionStatus,
         error: str | None,
         cause: str | None,
+        by: str | None = None,
     ) -> None:
         """Stops an execution and its sync children; what runs is told, what comes late is refused.
+
+        `by`: who does it, for the history; None: nobody.
+
+        Raises:
+            ExecutionNotExists; ExecutionAlreadyCompleted. ConcurrentUpdateError: another version's.
+        """
+        ending = {"status": status.value, "error": error, "cause": cause, "by": by}
+        self._end(flow, execution, ending)
+
+    def time_out(self, flow: str, execution: str) -> Verdict:
+        """Ends an execution whose time is over; PAUSED or EARLY: it stands still, or runs anew.
 
         Raises:
             ExecutionNotExists; ExecutionAlreadyCompleted.
         """
-        pointer = Pointer(flow, execution, "", 0, "", "", "resume")
-        ending = {"status": status.value, "error": error, "cause": cause}
-        answer = self.store.verb(
-            "ending", pointer.execution_id, ending=json.dumps(ending), net_ms=round(NET_S * 1000)
-        )
-        if answer.verdict is Verdict.MISSING:
-            raise ExecutionNotExists(f"flow {flow!r} has no execution {execution!r}")
-        if answer.verdict is Verdict.STALE:
-            raise ExecutionAlreadyCompleted(f"{flow}/{execution} has ended: {answer.values[0]}")
-        self.complete(pointer)
+        ending = {"status": ExecutionStatus.TIMED_OUT.value, "error": None, "cause": None}
+        return self._end(flow, execution, ending, timer=True)
 
     def complete(self, pointer: Pointer) -> None:
         """Goes on with an end that somebody began. Idempotent. Cost: O(open frames)."""
@@ -84,7 +92,7 @@ class Ending:
                 break
             cut(self.runtime, pointer, graph, keys, self.stop_child)
         status = ExecutionStatus(ending["status"])
-        event = scheduler.end_event(status, ending["error"], ending["cause"])
+        event = scheduler.end_event(status, ending["error"], ending["cause"], ending.get("by"))
         end = {key: ending[key] for key in ("error", "cause") if ending[key] is not None}
         if self.store.finish(pointer, Holder(), [event], status, end).applied:
             self.tell(identity)
@@ -109,9 +117,12 @@ class Ending:
                 ExecutionStatus.STOPPED,
                 "FnF.ParentEnded",
                 f"{parent.execution_id} ended",
+                f"parent {parent.execution_id}",
             )
         except (ExecutionNotExists, ExecutionAlreadyCompleted):
             return
+        except ConcurrentUpdateError:
+            return  # of another version: it is not the child that was started
 
     def notify_if_ended(self, child: str | None) -> None:
         """Tells the parent at once when a child ended before its parent began to wait."""
@@ -124,6 +135,21 @@ class Ending:
         notify = json.loads(record.get("notify", "{}"))
         if self._told(execution_id, record, notify):
             self.store.redis.zrem(self.store.keys.timers, f"notify|{execution_id}||")
+
+    def _end(
+        self, flow: str, execution: str, ending: dict[str, str | None], **more: Any
+    ) -> Verdict:
+        pointer = Pointer(flow, execution, "", 0, "", "", "resume")
+        self.store.check_version(pointer.execution_id)
+        order = {"ending": json.dumps(ending), "net_ms": round(NET_S * 1000), **more}
+        answer = self.store.verb("ending", pointer.execution_id, **order)
+        if answer.verdict is Verdict.MISSING:
+            raise ExecutionNotExists(f"flow {flow!r} has no execution {execution!r}")
+        if answer.verdict is Verdict.STALE:
+            raise ExecutionAlreadyCompleted(f"{flow}/{execution} has ended: {answer.values[0]}")
+        if answer.verdict in (Verdict.APPLIED, Verdict.REPEATED):
+            self.complete(pointer)
+        return answer.verdict
 
     def _told(self, execution_id: str, record: dict[str, str], notify: dict[str, Any]) -> bool:
         if "token" in notify:
@@ -149,17 +175,18 @@ class Ending:
             notify["flow"], notify["execution"], notify["step"], 1, notify["frame"], "", "resume"
         )
         state = self.store.state(pointer.execution_id, notify["frame"])
-        if state is None:
+        # An attempt that is over is not told: a later one may wait for the same child, redriven.
+        if state is None or not self._will_wait(pointer.execution_id, notify):
             return True
         if state.get("on") != execution_id or state["st"] != "WAITING":
-            return not self._will_wait(pointer.execution_id, notify)
+            return False
         waiting = pointer.to("resume", str(state["fence"]), notify["step"], 1)
         to = again(self.runtime, waiting)
         self.store.wake(waiting, to, ("WAITING",), self.news(execution_id, record))
         return True
 
     def _will_wait(self, parent: str, notify: dict[str, Any]) -> bool:
-        """True while the attempt that has started a child may still begin to wait for it."""
+        """True while the attempt that has started a child waits for it, or may begin to."""
         frame = self.store.frame(parent, notify["frame"])
         if frame is None or frame.step is None or visit_key(frame) != notify["visit"]:
             return False
@@ -168,6 +195,8 @@ class Ending:
     def _report(self, execution_id: str, record: dict[str, str], notify: dict[str, Any]) -> bool:
         try:
             report(self.runtime, notify["token"], self.news(execution_id, record))
+        except ConcurrentUpdateError:
+            return False
         except EngineError:
             return True
         return True

@@ -8,35 +8,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
-from engine.config import Settings, load_settings, without_password
+from engine.config import Settings, load_settings
 from engine.core.events import Event
 from engine.core.states import ExecutionStatus
 from engine.errors import StoreUnavailable
-from engine.runtime import plain, views
+from engine.runtime import figures, plain, views
+from engine.runtime.broker import QUICK_S, Broker
 from engine.runtime.canvas import Canvas, Signature, make_app
+from engine.runtime.connecting import ANSWER_S, connect
 from engine.runtime.definitions import Definitions, FlowRecord
 from engine.runtime.ending import Ending
 from engine.runtime.fleet import Fleet
 from engine.runtime.health import redis_errors
 from engine.runtime.keys import Keys
+from engine.runtime.operators import note
+from engine.runtime.pausing import pause, resume
+from engine.runtime.redriving import Definition, Items, Redrive, redrive
 from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
+from engine.runtime.skipping import Skip, skip
 from engine.runtime.starting import Start, check_object, start
 from engine.runtime.store import ExecutionStore
 from engine.runtime.tokens import Tokens
 from engine.runtime.views import Execution
 
-RETRIES = 8
-"""How often a command is repeated when its reply is lost: every script may be repeated."""
-
 WAIT_SLICE_S = 5.0
 """The longest a blocking read of the history lasts."""
+
+FOLLOWED = 500
+"""The most events that one look at a history brings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +156,105 @@ class Engine:
 
     @redis_errors()
     def stop_execution(
-        self, flow: str, name: str, error: str | None = None, cause: str | None = None
+        self,
+        flow: str,
+        name: str,
+        error: str | None = None,
+        cause: str | None = None,
+        by: str | None = None,
     ) -> Execution:
-        """Stops an execution and the children that it waits for.
+        """Stops an execution and the children that it waits for. `by`: who, for the history.
 
         Raises:
             ExecutionNotExists; ExecutionAlreadyCompleted.
         """
-        Ending(self.runtime).stop(flow, name, ExecutionStatus.STOPPED, error, cause)
+        who = note(self.settings, by, None)["by"]
+        Ending(self.runtime).stop(flow, name, ExecutionStatus.STOPPED, error, cause, who)
+        return self.describe_execution(flow, name)
+
+    @redis_errors()
+    def pause_execution(
+        self,
+        flow: str,
+        name: str,
+        freeze_timers: bool = False,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Execution:
+        """Holds an execution and its sub-flows: what runs ends, nothing new begins. Idempotent.
+
+        Waits and time-outs run on, and what they lead to waits; with `freeze_timers` they stand
+        still and have the rest of their time after the resume.
+
+        Raises:
+            ExecutionNotExists; ExecutionAlreadyCompleted.
+        """
+        pause(self.runtime, flow, name, freeze_timers, note(self.settings, by, reason))
+        return self.describe_execution(flow, name)
+
+    @redis_errors()
+    def resume_execution(
+        self, flow: str, name: str, by: str | None = None, reason: str | None = None
+    ) -> Execution:
+        """Lets a paused execution go on; one that is not paused is left alone.
+
+        Raises:
+            ExecutionNotExists.
+        """
+        resume(self.runtime, flow, name, note(self.settings, by, reason))
+        return self.describe_execution(flow, name)
+
+    @redis_errors()
+    def redrive_execution(
+        self,
+        flow: str,
+        name: str,
+        from_step: str | None = None,
+        definition: Definition = "same",
+        items: Items = "failed",
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Execution:
+        """Lets an execution go on that failed, timed out or was stopped: same name, same history.
+
+        It goes on at the steps that failed or were cut off, as a further attempt of each; what has
+        succeeded stays. `from_step`: at that top-level step instead, with the flow's local as it
+        was when that step was last entered; of a foreach only the `items` that failed or never
+        ran, or all. `definition`: "same", or the flow's "latest". One that goes on already is left
+        alone.
+
+        Raises:
+            ExecutionNotExists; FlowNotExists. InvalidArgument: it has succeeded, it runs, or there
+            is no such step.
+        """
+        told = note(self.settings, by, reason)
+        redrive(self.runtime, Redrive(flow, name, from_step, definition, items, note=told))
+        return self.describe_execution(flow, name)
+
+    @redis_errors()
+    def skip_step(
+        self,
+        flow: str,
+        name: str,
+        step: str,
+        output: dict[str, Any] | None = None,
+        frame: str | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Execution:
+        """Ends a step with an output of yours: one that runs or waits, or one that has failed.
+
+        `output` goes into the flow's data as the step's own would, without its outputMappings.
+        `frame`: which branch or iteration, where several stand at the step. A failed execution
+        goes on thereby, as by a redrive.
+
+        Raises:
+            ExecutionNotExists. InvalidArgument: nothing stands at the step, or several frames do.
+            TaskInvalidState: it ended meanwhile. EntityTooLarge: the output.
+        """
+        given = check_object(self.runtime, {} if output is None else output, "output")
+        told = note(self.settings, by, reason)
+        skip(self.runtime, Skip(flow, name, step, given, frame, told))
         return self.describe_execution(flow, name)
 
     @redis_errors()
@@ -186,11 +278,17 @@ class Engine:
         identity = f"{flow}:{name}"
         key = self.runtime.store.keys.history(identity)
         block = max(1, round(timeout_s * 1000))
-        answer: Any = self.runtime.store.redis.xread({key: f"{after}-0"}, count=500, block=block)
-        entries = answer[0][1] if answer else []
-        return [views.event_of(self.runtime, identity, entry, fields) for entry, fields in entries]
+        # It tells that there is something; where that is by now, the views know.
+        if not self.runtime.store.redis.xread({key: f"{after}-0"}, count=1, block=block):
+            return []
+        return views.news(self.runtime, identity, after, FOLLOWED)
 
-    # reports
+    # figures and reports
+
+    @redis_errors()
+    def figures(self) -> dict[str, int]:
+        """The figures of all executions' reports, added up since this store was made."""
+        return figures.totals(self.runtime)
 
     @redis_errors()
     def report_task_succeeded(self, token: str, output: dict[str, Any] | None = None) -> None:
@@ -230,49 +328,28 @@ class Engine:
         return status, int(last or 0)
 
 
-def make_runtime(url: str, settings: Settings, one_thread: bool = False) -> Runtime:
+def make_runtime(
+    url: str, settings: Settings, one_thread: bool = False, answer_s: float = ANSWER_S
+) -> Runtime:
     """The runtime of one process; quicker for `one_thread`, whose calls never overlap.
+
+    `answer_s`: when an answer of Redis counts as lost.
 
     Raises:
         StoreUnavailable: Redis cannot be reached.
     """
-    redis = connect(url, one_thread)
-    store = ExecutionStore(redis, settings)
+    redis = connect(url, one_thread, answer_s)
+    broker_url = settings.other_broker(url)
+    app = make_app(url, settings.queue, settings.visibility_timeout_s, broker_url)
+    store = ExecutionStore(redis, settings, outbox=broker_url is not None)
     return Runtime(
         store=store,
-        canvas=Canvas(make_app(url, settings.queue, settings.visibility_timeout_s)),
+        canvas=Canvas(app, store.clock.now_s),
         definitions=Definitions(redis, store.keys),
         fleet=Fleet(redis, store.keys),
         tokens=Tokens(_secret(redis, store.keys, settings)),
+        broker=Broker(app, QUICK_S) if broker_url is not None else None,
     )
-
-
-def connect(url: str, one_connection: bool = False) -> Redis:
-    """A client for the store, with a pool of connections or just one.
-
-    Raises:
-        StoreUnavailable: the URL cannot be used, or nobody answers there.
-    """
-    place = without_password(url)
-    try:
-        redis = Redis.from_url(
-            url,
-            single_connection_client=one_connection,
-            decode_responses=True,
-            health_check_interval=25,
-            socket_connect_timeout=5,
-            socket_timeout=30,
-            socket_keepalive=True,
-            retry=Retry(ExponentialBackoff(cap=1.0, base=0.01), RETRIES),
-            retry_on_error=[RedisConnectionError, RedisTimeoutError],
-        )
-        redis.ping()
-    except ValueError:  # its text may quote a part of a password
-        form = "redis://:password@host:6379/0, with %2F for a / in the password"
-        raise StoreUnavailable(f"{place} is no URL of a Redis; write {form}") from None
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"cannot use Redis at {place}: {error}") from None
-    return redis
 
 
 def _secret(redis: Redis, keys: Keys, settings: Settings) -> str:

@@ -150,10 +150,12 @@ class Explainer:
         shown: str | None = None,
         queue: str | None = None,
         delay_s: float | None = None,
+        limited: bool = False,
     ) -> MessageForm:
-        """A message form; `queue` None: the engine's own."""
+        """A message form; `queue` None: the engine's own. `limited`: its task has a time limit."""
         late = delay_s is None or delay_s > 0
-        headers = [name for name in HEADERS_OF[form] if late or name != "eta"]
+        wanting = {"eta": not late, "timelimit": not limited}
+        headers = [name for name in HEADERS_OF[form] if not wanting.get(name)]
         headers += ["shadow"] if shown else []
         return MessageForm(form, task, queue or self.given.queue, tuple(headers), shown, delay_s)
 
@@ -200,9 +202,10 @@ class Explainer:
         name, queue = (served.name, served.queue) if served else (STEP, self.given.queue)
         assert node.resource is not None
         shown = None if served else node.resource.display
-        forms = [self.message("task", name, shown, queue)]
+        limited = served is not None and (step.timeout_s or served.timeout_s) is not None
+        forms = [self.message("task", name, shown, queue, limited=limited)]
         if step.retry:
-            forms += self._delayed("retry", name, _delays(step.retry), shown, queue)
+            forms += self._delayed("retry", name, _delays(step.retry), shown, queue, limited)
         waits = step.pattern == "waitForCallback" or not served
         if waits or (step.pattern == "sync" and isinstance(node.resource, FlowResource)):
             forms.append(self.message("resume", RESUME))
@@ -229,6 +232,7 @@ class Explainer:
         delays_s: Sequence[float],
         shown: str | None = None,
         queue: str | None = None,
+        limited: bool = False,
     ) -> tuple[MessageForm, ...]:
         """A message with an ETA, and the one of a timer for delays beyond the horizon.
 
@@ -238,9 +242,9 @@ class Explainer:
         forms = []
         if soon or not delays_s:
             first = soon[0] if soon else None
-            forms.append(self.message(form, task, shown, queue, first))
+            forms.append(self.message(form, task, shown, queue, first, limited))
         if len(soon) < len(delays_s) or not delays_s:
-            forms.append(self._due(self.message(form, task, shown, queue)))
+            forms.append(self._due(self.message(form, task, shown, queue, limited=limited)))
         return tuple(forms)
 
     def _fork(self, node: Node, step: ParallelStep | ForeachStep) -> tuple[MessageForm, ...]:

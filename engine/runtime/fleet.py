@@ -10,6 +10,7 @@ from typing import Any
 
 from redis import Redis
 
+from engine.runtime.clock import StoreClock
 from engine.runtime.keys import Keys
 
 ANNOUNCE_TTL_S = 15.0
@@ -45,16 +46,18 @@ class Fleet:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._clock = StoreClock(redis)
         self._workers: tuple[WorkerInfo, ...] = ()
         self._read_at = float("-inf")
 
     def announce(self, info: WorkerInfo) -> None:
         """Says that a worker lives. Idempotent; to be repeated well within ANNOUNCE_TTL_S."""
         text = json.dumps({"slots": info.slots, "tasks": dict(info.tasks)})
+        now_s = self._clock.now_s()
         pipe = self._redis.pipeline(transaction=False)
         pipe.set(self._keys.worker(info.node), text, px=round(ANNOUNCE_TTL_S * 1000))
-        pipe.zadd(self._keys.workers, {info.node: time.time() + ANNOUNCE_TTL_S})
-        pipe.zremrangebyscore(self._keys.workers, "-inf", time.time() - FORGET_S)
+        pipe.zadd(self._keys.workers, {info.node: now_s + ANNOUNCE_TTL_S})
+        pipe.zremrangebyscore(self._keys.workers, "-inf", now_s - FORGET_S)
         pipe.pexpire(self._keys.workers, round(FORGET_S * 1000))
         pipe.execute()
 

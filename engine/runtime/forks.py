@@ -8,10 +8,11 @@ from typing import Any
 
 from engine.core import happenings as hap
 from engine.core.commands import Decision, Finish, Fork
-from engine.core.frame import Frame, join_id
+from engine.core.frame import Frame, join_id, visit_key
 from engine.core.graph import Graph, Node
 from engine.fdl.mappings import resolve_reference
-from engine.fdl.model import ForeachStep
+from engine.fdl.model import ForeachStep, ParallelStep
+from engine.runtime import kept
 from engine.runtime.canvas import JOIN, LANE, TAG, Sending
 from engine.runtime.claims import Claim
 from engine.runtime.cutting import cut_below
@@ -52,7 +53,10 @@ def open_fork(
         "body": runtime.canvas.envelope(body),
         "lane": runtime.canvas.envelope(lane),
         "queue": lane.queue,
+        "visit": visit_key(decision.frame),
     }
+    if decision.frame.step.redriven:
+        order |= kept.again(runtime, claim.pointer.execution_id, decision.frame, join)
     if fork.batch is not None:
         order["batch"] = fork.batch
     standing = Standing("WAITING", waiting)
@@ -124,14 +128,26 @@ def outcome(runtime: Runtime, claim: Claim, graph: Graph) -> hap.Happening:
     return hap.Joined(_results(runtime, identity, join, j["total"]))
 
 
-def forget(runtime: Runtime, execution_id: str, join: str, fence: str) -> None:
-    """Deletes what is left of a join after its decision; `fence`: its frame's while it waited.
+def give_up(runtime: Runtime, claim: Claim, graph: Graph) -> None:
+    """Cuts off all children of a frame that is to leave its fork; at other steps: nothing."""
+    assert claim.frame.step is not None
+    step = graph.node(claim.frame.step.path).step
+    if not isinstance(step, ForeachStep | ParallelStep):
+        return
+    join = join_id(claim.frame.id, step.name)
+    runtime.store.verb("abort", claim.pointer.execution_id, joins=[join])
+    cut_below(runtime, claim.pointer, graph, join, Ending(runtime).stop_child)
 
-    The decision may have led back to the fork, which is open anew then: that one stays.
+
+def forget(runtime: Runtime, execution_id: str, join: str, visit: str) -> None:
+    """Deletes what is left of a join after its decision; `visit`: the fork's that was decided on.
+
+    The decision may have led back to the fork, which is open anew then: that one stays. So does
+    one with tolerated failures: a redrive may run these items again.
     Idempotent. Cost: O(children), paged.
     """
     j = runtime.store.join(execution_id, join)
-    if j is None or j["fence"] != fence:
+    if j is None or j["visit"] != visit or j["failed"]:
         return
     total = int(j["total"])
     for first in range(0, max(1, total), PAGE):
@@ -139,7 +155,7 @@ def forget(runtime: Runtime, execution_id: str, join: str, fence: str) -> None:
         fields = [f"{join}.{i}:call" for i in range(first, stop)]
         fields += [f"{join}:{i}" for i in range(first, stop)]
         whole = stop == total
-        order: dict[str, Any] = {"join": join, "fence": fence, "results": fields, "whole": whole}
+        order: dict[str, Any] = {"join": join, "visit": visit, "results": fields, "whole": whole}
         runtime.store.verb("forget", execution_id, **order)
 
 

@@ -11,9 +11,15 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from engine.errors import StoreUnavailable
+from engine.errors import StoreFull, StoreUnavailable
 
 OLDEST_VERSION = (6, 2)
+
+_OUT_OF_MEMORY = "OOM command not allowed"
+_FULL = (
+    "Redis has no memory left (maxmemory); nothing was changed, and running executions wait: raise"
+    " its maxmemory, or keep ended executions for a shorter time (PENSTOCK_RETENTION_S)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,8 @@ def redis_errors() -> Iterator[None]:
     try:
         yield
     except ResponseError as error:
+        if _OUT_OF_MEMORY in str(error):  # a script's error has it in its middle
+            raise StoreFull(_FULL) from None
         raise StoreUnavailable(f"Redis refuses: {error}") from None
     except RedisError as error:
         raise StoreUnavailable(f"Redis does not answer: {error}") from None

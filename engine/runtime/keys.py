@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.runtime.documents import STATE_VERSION
+
+HELD_S = 86_400.0
+"""How long it is known what a worker holds: longer than Redis may be away without losing leases."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
     """Key names under one prefix. Keys of executions share the shard tag `{p0}`.
 
     `queue` is the Celery queue of the engine's own messages. `execution(id)` gives the keys that
-    every script on an execution takes.
+    every script on an execution takes. What is due is kept apart for each version of the state:
+    sweepers never see what they could not act on.
     """
 
     prefix: str = "penstock"
@@ -52,17 +58,22 @@ class Keys:
     @property
     def dispatch(self) -> str:
         """Messages that were sent and not claimed yet, by deadline."""
-        return f"{self.shard}:dispatch"
+        return f"{self.shard}:dispatch.{STATE_VERSION}"
 
     @property
     def lease(self) -> str:
         """Frames and batches at work, by the end of their lease."""
-        return f"{self.shard}:lease"
+        return f"{self.shard}:lease.{STATE_VERSION}"
+
+    @property
+    def calm(self) -> str:
+        """Until when no lease is taken; it is gone where nobody has looked for a while."""
+        return f"{self.shard}:calm.{STATE_VERSION}"
 
     @property
     def timers(self) -> str:
         """Waits, time-outs, notifications, by due time."""
-        return f"{self.shard}:timers"
+        return f"{self.shard}:timers.{STATE_VERSION}"
 
     @property
     def executions(self) -> str:
@@ -102,12 +113,17 @@ class Keys:
         """Counters of all executions together, and how far each queue has been claimed."""
         return f"{self.shard}:figures"
 
+    @property
+    def outbox(self) -> str:
+        """The list of messages that a relay is to hand to another broker than this Redis."""
+        return f"{self.shard}:outbox"
+
     def held(self, node: str) -> str:
         """The hash of what a worker's slots are at: Celery task id to lease member."""
         return f"{self.shard}:held:{node}"
 
     def execution(self, execution_id: str, queue: str = "", node: str = "") -> tuple[str, ...]:
-        """KEYS 1 to 14 of a script on an execution, as the prelude names them."""
+        """KEYS 1 to 15 of a script on an execution, as the prelude names them."""
         return (
             self.record(execution_id),
             self.frames(execution_id),
@@ -123,4 +139,5 @@ class Keys:
             self.queue,
             self.held(node),
             self.figures,
+            self.outbox,
         )

@@ -15,6 +15,7 @@ from engine.core.frame import Frame
 from engine.core.graph import Graph
 from engine.runtime import forks
 from engine.runtime.claims import Batch, Holder
+from engine.runtime.kept import kept_items
 from engine.runtime.pointer import Pointer
 from engine.runtime.runner import Runner, Work
 from engine.runtime.runtime import Runtime
@@ -75,6 +76,7 @@ class BatchRun:
         self.items = forks.collection_of(graph, batch.parent)
         self.info = runtime.info(batch.pointer, batch.next_event_id)
         self.inline = self._inline()
+        self.kept = kept_items(runtime, batch) if batch.redriven else {}
 
     def run(self) -> int:
         """Runs the items; how many it got through before the batch ended or was taken away."""
@@ -82,14 +84,14 @@ class BatchRun:
         for done, index in enumerate(range(self.batch.first, self.batch.stop)):
             begun = opened or self._begin(index)
             follower = None
-            if not self._runs_here(begun):
+            if index in self.kept:
+                answer = self._hand_on(index, self.kept[index], hap.Redriven())
+            elif not self._runs_here(begun):
                 answer = self._park(index, begun, begun.events)
             elif opened is None and not self._open(index, begun):
                 return done
             else:
-                follower = self._begin(index + 1) if index + 1 < self.batch.stop else None
-                if follower is not None and not self._runs_here(follower):
-                    follower = None
+                follower = self._follower(index + 1)
                 answer = self._work(index, begun, follower)
             if not answer.applied or answer.values[0] != "more":
                 return done + 1
@@ -102,6 +104,13 @@ class BatchRun:
             return False
         first = forks.first_node(self.graph, self.graph.node(self.batch.parent.step.path))
         return first is not None and inline_task(self.runtime, first) is not None
+
+    def _follower(self, index: int) -> Decision | None:
+        """The start of the next item, if it is one that runs here."""
+        if index >= self.batch.stop or index in self.kept:
+            return None
+        begun = self._begin(index)
+        return begun if self._runs_here(begun) else None
 
     def _begin(self, index: int) -> Decision:
         item = None if self.items is None else self.items[index]
@@ -174,7 +183,11 @@ class BatchRun:
 
     def _ended(self, decision: Decision, finish: Finish) -> dict[str, Any]:
         to = forks.ended_child(self.runtime, self.batch.pointer, finish)
-        return {"events": self._rows(decision, decision.events), "to": to}
+        order: dict[str, Any] = {"events": self._rows(decision, decision.events), "to": to}
+        if finish.failed:
+            identity = self.batch.pointer.execution_id
+            order["doc"] = self.runtime.store.pack_frame(identity, decision.frame)
+        return order
 
     def _first_events(self, begun: Decision) -> list[NewEvent]:
         event = scheduler.started(self.graph, begun.frame, self.batch.holder.node)
@@ -200,5 +213,7 @@ def news_of(happening: hap.Happening | None) -> dict[str, Any] | None:
             return {"kind": "raised", "error": error, "cause": cause, "own": True}
         case hap.TaskTimedOut():
             return {"kind": "timeout"}
+        case hap.Redriven():
+            return {"kind": "redriven"}
         case _:
             return None

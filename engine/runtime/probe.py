@@ -11,7 +11,9 @@ from typing import Any
 from redis import Redis
 
 from engine.errors import EngineError
+from engine.runtime.broker import Broker
 from engine.runtime.canvas import RESUME, App, Canvas, Sending
+from engine.runtime.outbox import parcel_of
 from engine.runtime.pointer import Pointer
 
 SCRATCH = "penstock.probe"
@@ -39,21 +41,32 @@ def check_wire(app: App, redis_url: str) -> None:
         WireMismatch: their keys, or the shape of their bodies, are not the same.
         redis.exceptions.RedisError: Redis cannot be reached.
     """
-    queue = f"{SCRATCH}.{uuid.uuid4().hex}"
-    pointer = Pointer("probe", "probe", "probe", 1, "", "0", "resume")
-    # Every field is set, so that no header is left out for being empty.
-    sending = Sending(
-        RESUME, pointer, queue, uuid.uuid4().hex, "parent", "shown", 60.0, 1, group="group"
-    )
+    sending = _probe()
     canvas = Canvas(app)
     with Redis.from_url(redis_url, decode_responses=True) as redis:
         try:
             canvas.publish(sending)
-            sent = redis.lindex(queue, 0)
+            sent = redis.lindex(sending.queue, 0)
         finally:
-            redis.delete(queue, f"{BINDINGS}{queue}")
+            redis.delete(sending.queue, f"{BINDINGS}{sending.queue}")
     if found := differences(str(sent), canvas.envelope(sending)):
         raise WireMismatch(found)
+
+
+def check_relayed_wire(app: App, broker: Broker) -> None:
+    """As `check_wire` elsewhere: a message of Celery's and one of the relay's, as they arrive.
+
+    Raises:
+        WireMismatch. BrokerUnavailable: the broker cannot be reached.
+    """
+    canvas, sending = Canvas(app), _probe()
+    ours = parcel_of(canvas.envelope(sending))
+    with broker.scratch(sending.queue) as take:
+        canvas.publish(sending)
+        theirs = take()
+        broker.publish([ours])
+        if found := list(_differences("message", _arrived(theirs), _arrived(take()))):
+            raise WireMismatch(found)
 
 
 def differences(theirs: str, ours: str) -> list[str]:
@@ -63,10 +76,35 @@ def differences(theirs: str, ours: str) -> list[str]:
 
 def shape(message: dict[str, Any]) -> dict[str, Any]:
     """A message with its body decoded, its parts numbered."""
-    body = json.loads(base64.b64decode(message["body"]))
+    return message | {"body": _numbered(base64.b64decode(message["body"]))}
+
+
+def _probe() -> Sending:
+    """A message to a queue of its own. Every field is set, so that no header is left out."""
+    queue = f"{SCRATCH}.{uuid.uuid4().hex}"
+    pointer = Pointer("probe", "probe", "probe", 1, "", "0", "resume")
+    return Sending(
+        RESUME, pointer, queue, uuid.uuid4().hex, "parent", "shown", 60.0, 1, group="group"
+    )
+
+
+def _arrived(message: Any) -> dict[str, Any]:
+    """The shape of a message that has come from a broker."""
+    return {
+        "headers": message.headers,
+        # Celery leaves it out for tasks that the process knows: it is the same.
+        "properties": {"priority": 0} | dict(message.properties),
+        "content-type": message.content_type,
+        "content-encoding": message.content_encoding,
+        "body": _numbered(message.body),
+    }
+
+
+def _numbered(text: str | bytes) -> Any:
+    body = json.loads(text)
     if isinstance(body, list):
-        body = {str(number): part for number, part in enumerate(body)}
-    return message | {"body": body}
+        return {str(number): part for number, part in enumerate(body)}
+    return body
 
 
 def _differences(place: str, theirs: Any, ours: Any) -> Iterator[str]:

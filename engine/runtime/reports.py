@@ -19,11 +19,12 @@ def report(runtime: Runtime, token: str, news: dict[str, Any]) -> None:
 
     Raises:
         InvalidArgument: the token is not ours. TaskAlreadyCompleted: reported before, or over.
-        TaskInvalidState: the task has not begun yet.
+        TaskInvalidState: the task has not begun yet. ConcurrentUpdateError: another version's.
     """
     ticket = runtime.tokens.read(token)
     pointer = Pointer(ticket.flow, ticket.execution, "", ticket.attempt, ticket.frame, "", "resume")
     identity = pointer.execution_id
+    runtime.store.check_version(identity)
     state = runtime.store.state(identity, ticket.frame)
     frame = runtime.store.frame(identity, ticket.frame)
     if state is None or frame is None or frame.step is None or state.get("wake"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from engine.core.happenings import RunInfo
+from engine.runtime.broker import Broker
 from engine.runtime.canvas import Canvas
 from engine.runtime.definitions import Definitions
 from engine.runtime.fleet import Fleet
@@ -16,13 +16,14 @@ from engine.runtime.tokens import Tokens
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The store, and what goes with it."""
+    """The store, and what goes with it. `broker`: of the messages, None if Redis has them, too."""
 
     store: ExecutionStore
     canvas: Canvas
     definitions: Definitions
     fleet: Fleet
     tokens: Tokens
+    broker: Broker | None = None
 
     def info(self, pointer: Pointer, next_event_id: int) -> RunInfo:
         """What decisions may know of the execution that a pointer is of."""
@@ -34,5 +35,5 @@ class Runtime:
             next_event_id=next_event_id,
             max_wait_s=settings.max_wait_s,
             max_losses=settings.max_losses,
-            now=time.time(),
+            now=self.store.clock.now_s(),
         )

@@ -12,11 +12,16 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from engine.runtime.crashing import crash_at_verb
+
 STORE_ERRORS = (RedisError,)
 """What is raised when the store cannot be reached, after the client's own retries."""
 
-JOINING = frozenset({"settle", "fork", "lane", "item", "resend", "batch_lost", "forget"})
+JOINING = frozenset({"settle", "fork", "lane", "item", "resend", "batch_lost", "forget", "abort"})
 """Verbs that touch join counters."""
+
+PRELUDE = ("prelude", "history", "standing")
+"""What is put before every verb on one execution."""
 
 BARE = frozenset({"sweep", "renew"})
 """Verbs that are not about one execution: the prelude is not theirs."""
@@ -59,8 +64,8 @@ class Scripts:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         folder = files("engine.runtime") / "lua"
-        prelude = "".join((folder / f"_{part}.lua").read_text() for part in ("prelude", "standing"))
-        joins = (folder / "_joins.lua").read_text()
+        prelude = "".join((folder / f"_{part}.lua").read_text() for part in PRELUDE)
+        joins = "".join((folder / f"_{part}.lua").read_text() for part in ("joins", "ranges"))
         self._scripts = {}
         for file in folder.iterdir():
             name = file.name.removesuffix(".lua")
@@ -71,9 +76,15 @@ class Scripts:
 
     def call(self, verb: str, keys: Sequence[str], order: dict[str, Any], *more: str) -> Answer:
         """Runs a verb. Atomic, Idempotent by order["call"]. Cost: as the script's header says."""
-        reply = self._scripts[verb](keys=keys, args=[_encode(order), *more])
+        reply = self._run(verb, keys, order, *more)
         return Answer(Verdict(reply[0]), tuple(reply[1:]))
 
     def raw(self, verb: str, keys: Sequence[str], order: dict[str, Any]) -> Any:
         """Runs a verb that has no verdict. Atomic."""
-        return self._scripts[verb](keys=keys, args=[_encode(order)])
+        return self._run(verb, keys, order)
+
+    def _run(self, verb: str, keys: Sequence[str], order: dict[str, Any], *more: str) -> Any:
+        crash_at_verb("before", verb)
+        reply = self._scripts[verb](keys=keys, args=[_encode(order), *more])
+        crash_at_verb("after", verb)
+        return reply

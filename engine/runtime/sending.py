@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any, assert_never
 
@@ -96,12 +95,14 @@ def again(runtime: Runtime, pointer: Pointer) -> Standing:
     return _ready(runtime, Sending(RESUME, renewed, runtime.store.settings.queue, new_id()))
 
 
-def repeated(runtime: Runtime, pointer: Pointer, graph: Graph, frame: Frame) -> Standing:
+def repeated(
+    runtime: Runtime, pointer: Pointer, graph: Graph, frame: Frame, delay_s: float = 0.0
+) -> Standing:
     """The message of what a frame waits for already (the pointer's kind and fence), once more.
 
     Its delay is over, or the message or its worker may be lost: it is as the first was, but for
     its id, its parent and its ETA. A task that has found a worker, or lost its last one, gets
-    the other kind.
+    the other kind. `delay_s`: what is left of its delay, after a pause.
     """
     step, queue = frame.step, runtime.store.settings.queue
     if step is None and pointer.kind == "begin":
@@ -112,9 +113,9 @@ def repeated(runtime: Runtime, pointer: Pointer, graph: Graph, frame: Frame) -> 
     at = pointer.to(pointer.kind, pointer.fence, node.step.name, step.attempt)
     match pointer.kind:
         case "task" | "unserved":
-            return _turn(runtime, at, node, step)
+            return _turn(runtime, at, node, step, delay_s=delay_s)
         case "wait":
-            return _ready(runtime, Sending(WAIT, at, queue, new_id()))
+            return _ready(runtime, Sending(WAIT, at, queue, new_id(), delay_s=delay_s))
         case "join":
             group = group_of(at, join_id(frame.id, node.step.name))
             return _ready(runtime, Sending(JOIN, at, queue, new_id(), group=group))
@@ -188,8 +189,16 @@ def _turn(
         delay_s=delay_s,
         retries=opened.attempt - 1,
         policies=_policies(node, opened),
+        limits_s=_limits(runtime, name, limit),
     )
     return replace(_ready(runtime, sending), timeout_s=limit)
+
+
+def _limits(runtime: Runtime, name: str, limit: float | None) -> tuple[float, float] | None:
+    """When Celery ends a task: not where the limit is that of something else that is waited for."""
+    if limit is None or name in ENGINE_TASKS:
+        return None
+    return limit, limit + runtime.store.settings.kill_grace_s
 
 
 def _ready(runtime: Runtime, sending: Sending) -> Standing:
@@ -212,7 +221,7 @@ def _sleep(runtime: Runtime, pointer: Pointer, name: str, command: Sleep, reques
     settings = runtime.store.settings
     delay_s = command.duration_s
     if delay_s is None:
-        delay_s = max(0.0, (command.until or 0.0) - time.time())
+        delay_s = max(0.0, (command.until or 0.0) - runtime.store.clock.now_s())
     if delay_s > settings.timer_horizon_s:
         return Standing("WAITING", waiting, delay_s=command.duration_s, until_s=command.until)
     return _ready(

@@ -11,7 +11,7 @@ from typing import Any
 from engine.core import scheduler
 from engine.core.states import ExecutionStatus
 from engine.errors import EntityTooLarge, ExecutionAlreadyExists, InvalidArgument
-from engine.runtime.documents import STATE_VERSION
+from engine.runtime.documents import STATE_VERSION, VERSION_FIELD
 from engine.runtime.payloads import dumps
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
@@ -68,12 +68,15 @@ def start(runtime: Runtime, wanted: Start) -> Started:
         "flow": flow.name,
         "name": name,
         "definition": flow.definition_id,
-        "state_version": STATE_VERSION,
+        VERSION_FIELD: STATE_VERSION,
         "input": runtime.store.packer.pack(pointer.execution_id, given),
     }
+    if graph.flow.kept_turns is not None:
+        record["kept_turns"] = str(graph.flow.kept_turns)
     if wanted.notify is not None:
         record["notify"] = json.dumps(wanted.notify)
-    answer = runtime.store.start(pointer, frame, standing, record, graph.flow.timeout_s)
+    event = scheduler.start_event(frame)
+    answer = runtime.store.start(pointer, frame, event, standing, record, graph.flow.timeout_s)
     if answer.verdict is Verdict.REPEATED and ExecutionStatus(answer.values[0]).ended:
         raise ExecutionAlreadyExists(
             f"{flow.name} has an execution {name!r} that has ended ({answer.values[0]}); "

@@ -12,9 +12,11 @@ from redis import Redis
 from engine.config import Settings
 from engine.core.events import NewEvent
 from engine.core.frame import Frame
+from engine.errors import ConcurrentUpdateError
 from engine.runtime.claims import Batch, Claim, Holder
-from engine.runtime.documents import STATE_VERSION, pack_frame, unpack_frame
-from engine.runtime.keys import Keys
+from engine.runtime.clock import StoreClock
+from engine.runtime.documents import STATE_VERSION, VERSION_FIELD, pack_frame, unpack_frame
+from engine.runtime.keys import HELD_S, Keys
 from engine.runtime.payloads import Packer
 from engine.runtime.pointer import Pointer
 from engine.runtime.scripts import Answer, Scripts, Verdict
@@ -30,14 +32,17 @@ NET_S = 5.0
 class ExecutionStore:
     """The verbs on executions. Every method that changes something is one atomic script.
 
-    Each call has an id: when its reply is lost, the repeated call gets the first answer.
+    Each call has an id: when its reply is lost, the repeated call gets the first answer. `outbox`:
+    the messages are for another broker, and a relay fetches them.
     """
 
-    def __init__(self, redis: Redis, settings: Settings) -> None:
+    def __init__(self, redis: Redis, settings: Settings, outbox: bool = False) -> None:
         self.redis = redis
         self.settings = settings
+        self._outbox = outbox
         self.keys = Keys(settings.key_prefix, settings.queue)
         self.scripts = Scripts(redis)
+        self.clock = StoreClock(redis)
         self.packer = Packer(
             self._save_page,
             self._load_pages,
@@ -69,7 +74,8 @@ class ExecutionStore:
         rows = []
         for event in events:
             detail = self.packer.pack_detail(execution_id, event.detail)
-            rows.append([str(event.type), event.step_name, frame_id, cause, detail])
+            row = [str(event.type), event.step_name, frame_id, cause, detail]
+            rows.append([*row, 1] if event.begins_turn else row)
             cause = ""
         return rows
 
@@ -79,6 +85,7 @@ class ExecutionStore:
         self,
         pointer: Pointer,
         frame: Frame,
+        event: NewEvent,
         standing: Standing,
         record: dict[str, str],
         timeout_s: float | None,
@@ -87,6 +94,7 @@ class ExecutionStore:
         identity = pointer.execution_id
         order = self._order(identity) | {
             "record": record,
+            "events": self.events(identity, "", [event], 0),
             "doc": self.pack_frame(identity, frame),
             "to": standing.order(),
         }
@@ -107,6 +115,7 @@ class ExecutionStore:
             "worker": holder.node,
             "request": holder.request,
             "lease_ms": self.lease_ms,
+            "held_ms": round(HELD_S * 1000),
             "version": STATE_VERSION,
         }
         keys = self.keys.execution(identity, node=holder.node)
@@ -149,9 +158,10 @@ class ExecutionStore:
         events: Sequence[NewEvent],
         ended: dict[str, Any],
         exact: int | None = None,
+        failed: Frame | None = None,
     ) -> Answer:
-        """Says that a claimed child frame has ended. Atomic, idempotent."""
-        order = self._claimed(claim, None, events, exact) | {"to": ended}
+        """Says that a claimed child frame has ended; `failed`: where. Atomic, idempotent."""
+        order = self._claimed(claim, failed, events, exact) | {"to": ended}
         return self.scripts.call("settle", self._keys(claim), order)
 
     def fork(
@@ -175,6 +185,7 @@ class ExecutionStore:
             "worker": holder.node,
             "request": holder.request,
             "lease_ms": self.lease_ms,
+            "held_ms": round(HELD_S * 1000),
             "version": STATE_VERSION,
             "batch": batch,
             "slots": slots,
@@ -182,7 +193,7 @@ class ExecutionStore:
         answer = self.scripts.call("lane", self.keys.execution(identity, node=holder.node), order)
         if not answer.applied:
             return answer.verdict
-        first, stop, doc, fork_event, events, definition = answer.values
+        first, stop, doc, fork_event, events, definition, redriven = answer.values
         return Batch(
             pointer=pointer,
             holder=holder,
@@ -193,6 +204,7 @@ class ExecutionStore:
             fork_event_id=int(fork_event),
             next_event_id=int(events) + 1,
             definition=definition,
+            redriven=bool(redriven),
         )
 
     def item(self, batch: Batch, index: int, order: dict[str, Any], queue: str = "") -> Answer:
@@ -213,8 +225,14 @@ class ExecutionStore:
         standing: Standing,
         states: Sequence[str],
         wake: dict[str, Any] | None,
+        *,
+        kept: str | None = None,
+        **more: Any,
     ) -> Answer:
-        """Tells a frame that something happened to it. Atomic, idempotent."""
+        """Tells a frame that something happened to it. Atomic, idempotent.
+
+        `kept`: news that it has not decided on yet, for where there are no others.
+        """
         identity = pointer.execution_id
         order = self._order(identity) | {
             "frame": pointer.frame,
@@ -222,25 +240,21 @@ class ExecutionStore:
             "from": dict.fromkeys(states, True),
             "to": standing.order(),
         }
-        if wake is not None:
-            order["wake"] = self.packer.pack_detail(identity, wake)
-        return self.scripts.call("wake", self.keys.execution(identity, standing.queue), order)
+        if wake is not None or kept is not None:
+            order["wake"] = kept if wake is None else self.packer.pack_detail(identity, wake)
+        keys = self.keys.execution(identity, standing.queue)
+        return self.scripts.call("wake", keys, order | more)
 
     def lose(
         self, pointer: Pointer, standing: Standing, wake: dict[str, Any] | None, kept: str | None
     ) -> Answer:
         """Takes a running frame from a lost worker; `kept`: news it had not decided on yet."""
-        identity = pointer.execution_id
-        order = self._order(identity) | {
-            "frame": pointer.frame,
-            "fence": pointer.fence,
-            "from": {"RUNNING": True},
-            "to": standing.order(),
-            "lost": True,
-        }
-        if wake is not None or kept is not None:
-            order["wake"] = kept if wake is None else self.packer.pack_detail(identity, wake)
-        return self.scripts.call("wake", self.keys.execution(identity, standing.queue), order)
+        return self.wake(pointer, standing, ("RUNNING",), wake, kept=kept, lost=True)
+
+    def expect(self, pointer: Pointer, child: str) -> Answer:
+        """Says which child execution a claimed frame is about to start. Atomic, idempotent."""
+        told = {"frame": pointer.frame, "fence": pointer.fence, "on": child}
+        return self.verb("expect", pointer.execution_id, **told)
 
     def finish(
         self,
@@ -250,8 +264,12 @@ class ExecutionStore:
         status: str,
         end: dict[str, str],
         exact: int | None = None,
+        failed: Frame | None = None,
     ) -> Answer:
-        """Ends an execution; no fence in the pointer: one being stopped. Atomic, idempotent."""
+        """Ends an execution; no fence in the pointer: one being stopped. Atomic, idempotent.
+
+        `failed`: its root frame at the step that failed, kept for a redrive.
+        """
         identity = pointer.execution_id
         order = self._order(identity) | {
             "fence": pointer.fence,
@@ -264,6 +282,8 @@ class ExecutionStore:
         }
         if exact is not None:
             order["exact"] = exact
+        if failed is not None:
+            order["doc"] = self.pack_frame(identity, failed)
         return self.scripts.call("finish", self.keys.execution(identity, node=holder.node), order)
 
     def verb(self, verb: str, execution_id: str, queue: str = "", **order: Any) -> Answer:
@@ -283,9 +303,27 @@ class ExecutionStore:
         text = self.redis.hget(self.keys.frames(execution_id), frame_id)
         return self.unpack_frame(execution_id, str(text)) if text else None
 
+    def frames(self, execution_id: str, frame_ids: Sequence[str]) -> list[Frame | None]:
+        """Several frames, open or kept for a redrive. Cost: O(their size)."""
+        texts: Any = self.redis.hmget(self.keys.frames(execution_id), list(frame_ids))
+        return [self.unpack_frame(execution_id, text) if text else None for text in texts]
+
     def record(self, execution_id: str) -> dict[str, str]:
         """The fields of an execution's record, {} if there is none. Cost: O(1)."""
         return self.redis.hgetall(self.keys.record(execution_id))  # type: ignore[return-value]
+
+    def check_version(self, execution_id: str) -> None:
+        """Refuses to touch an execution whose state has a form that we do not know. Cost: O(1).
+
+        Raises:
+            ConcurrentUpdateError.
+        """
+        version = self.redis.hget(self.keys.record(execution_id), VERSION_FIELD)
+        if version not in (None, STATE_VERSION):
+            raise ConcurrentUpdateError(
+                f"{execution_id} is kept in version {version} of the state, and this program knows "
+                f"{STATE_VERSION}: use the penstock that has started it, or wait for its end"
+            )
 
     def join(self, execution_id: str, join: str) -> dict[str, Any] | None:
         """The counters of an open join. Cost: O(1)."""
@@ -301,12 +339,13 @@ class ExecutionStore:
 
     def _order(self, execution_id: str) -> dict[str, Any]:
         grace = round(self.settings.dispatch_grace_s * 1000)
-        return {
+        order = {
             "id": execution_id,
             "call": new_id(),
             "grace_ms": grace,
             "max_eta": self.settings.max_eta_messages,
         }
+        return order | ({"outbox": True} if self._outbox else {})
 
     def _claimed(
         self, claim: Claim, frame: Frame | None, events: Sequence[NewEvent], exact: int | None

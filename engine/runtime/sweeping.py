@@ -9,12 +9,12 @@ from typing import Any
 
 from engine.core.frame import parent_id
 from engine.core.graph import Node
-from engine.core.states import ExecutionStatus
 from engine.errors import ExecutionAlreadyCompleted, ExecutionNotExists
+from engine.runtime.archiving import tidy
 from engine.runtime.cutting import item_frame
 from engine.runtime.ending import Ending
-from engine.runtime.fleet import ANNOUNCE_TTL_S
 from engine.runtime.forks import first_node, parking_lane
+from engine.runtime.pausing import go_on, hold
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import STORE_ERRORS, Verdict
@@ -32,6 +32,9 @@ ROUNDS = 20
 MAX_LOOKS = 3
 """How often a batch that moves meanwhile is looked at."""
 
+RUNS_ANEW = (Verdict.PAUSED, Verdict.EARLY)
+"""What a timer says that a pause has stopped or moved: its entry is not ours to take away."""
+
 HOLD_S = 5.0
 """How long other sweepers leave a taken entry alone."""
 
@@ -45,15 +48,15 @@ class Sweeper:
         self.ending = Ending(runtime)
         self._looked = 0
 
-    def sweep(self, leases: bool = True, meanwhile: Callable[[], object] | None = None) -> int:
+    def sweep(self, patient: bool = False, meanwhile: Callable[[], object] | None = None) -> int:
         """Takes care of what is due; how many entries that was. Cost: O(ROUNDS · LIMIT).
 
-        `leases` False: whose lease is over is not taken from him yet. `meanwhile` is called
-        between two looks, for what must not wait for the end of a long sweep.
+        `patient`: where nobody has swept for a while, leases last one lease longer. `meanwhile` is
+        called between two looks, for what must not wait for the end of a long sweep.
         """
         total = 0
         for _ in range(ROUNDS):
-            found = self._round(leases)
+            found = self._round(patient)
             total += found
             if found < LIMIT:
                 break
@@ -61,12 +64,13 @@ class Sweeper:
                 meanwhile()
         return total
 
-    def _round(self, leases: bool) -> int:
+    def _round(self, patient: bool) -> int:
         keys = self.store.keys
-        takers = [(keys.timers, self._timer), (keys.dispatch, self._resend)]
-        if leases:
-            takers.append((keys.lease, self._lost))
-        due = [(take, entry) for key, take in takers for entry in self._due(key)]
+        due = [(self._timer, entry) for entry in self._due([keys.timers])]
+        due += [(self._resend, entry) for entry in self._due([keys.dispatch])]
+        grace = self._grace() if patient else {}
+        lost = self._due([keys.lease, keys.calm], **grace)
+        due += [(self._lost, entry) for entry in lost]
         for take, entry in due:
             try:
                 take(entry)
@@ -101,22 +105,36 @@ class Sweeper:
             self._lost(str(entry))
             self.store.redis.hdel(self.store.keys.held(node), request)
 
-    def _due(self, key: str) -> list[str]:
-        order = {"call": new_id(), "limit": LIMIT, "hold_ms": round(HOLD_S * 1000)}
-        return [str(entry) for entry in self.store.scripts.raw("sweep", [key], order)]
+    def _due(self, keys: list[str], **grace: int) -> list[str]:
+        order = {"call": new_id(), "limit": LIMIT, "hold_ms": round(HOLD_S * 1000), **grace}
+        return [str(entry) for entry in self.store.scripts.raw("sweep", keys, order)]
+
+    def _grace(self) -> dict[str, int]:
+        """After which gap in all workers' sweeping leases are left alone, and for how long."""
+        settings = self.store.settings
+        gap_s = max(settings.lease_s / 2, 2 * settings.sweep_every_s)
+        return {"gap_ms": round(gap_s * 1000), "calm_ms": self.store.lease_ms}
 
     def _timer(self, entry: str) -> None:
         kind, _, rest = entry.partition("|")
         pointer = pointer_of(rest)
         match kind:
-            case "wake":
-                self._wake(pointer)
-            case "timeout":
-                self._time_out(pointer)
-            case "expire":
-                self._expire(pointer)
+            case "wake" if self._wake(pointer) in RUNS_ANEW:
+                return
+            case "timeout" if self._time_out(pointer) in RUNS_ANEW:
+                return
+            case "expire" if self._expire(pointer) in RUNS_ANEW:
+                return
+            case "wake" | "timeout" | "expire":
+                pass
+            case "pausing" | "resuming":
+                self._complete(kind, pointer.execution_id)
+                return
             case "notify":
                 self.ending.tell(pointer.execution_id)
+                return
+            case "history":
+                tidy(self.runtime, pointer.execution_id)
                 return
             case _:
                 self.ending.complete(pointer)
@@ -124,38 +142,48 @@ class Sweeper:
                     return
         self.store.redis.zrem(self.store.keys.timers, entry)
 
-    def _wake(self, pointer: Pointer) -> None:
+    def _complete(self, kind: str, identity: str) -> None:
+        """A pause or a resume whose caller may have died."""
+        if kind == "pausing":
+            hold(self.runtime, identity)
+        else:
+            go_on(self.runtime, identity)
+
+    def _wake(self, pointer: Pointer) -> Verdict:
         """A wait or a retry's delay is over."""
         state = self.store.state(pointer.execution_id, pointer.frame)
         if state is None or state["fence"] != pointer.fence:
-            return
+            return Verdict.STALE
         standing = self._standing(pointer, state)
-        if standing is not None:
-            self.store.wake(pointer, standing, ("WAITING",), None)
+        if standing is None:
+            return Verdict.MISSING
+        return self.store.wake(pointer, standing, ("WAITING",), None, timer="wake").verdict
 
-    def _time_out(self, pointer: Pointer) -> None:
+    def _time_out(self, pointer: Pointer) -> Verdict:
         """A task took too long: its late result will be refused."""
         state = self.store.state(pointer.execution_id, pointer.frame)
         if state is None or state["fence"] != pointer.fence:
-            return
+            return Verdict.STALE
         news = {"kind": "timeout", "child": state.get("on") or ""}
         states = ("RUNNING", "WAITING")
-        self.store.wake(pointer, again(self.runtime, pointer), states, news)
+        to = again(self.runtime, pointer)
+        return self.store.wake(pointer, to, states, news, timer="timeout").verdict
 
-    def _expire(self, pointer: Pointer) -> None:
+    def _expire(self, pointer: Pointer) -> Verdict:
         """An execution took too long."""
         try:
-            self.ending.stop(pointer.flow, pointer.execution, ExecutionStatus.TIMED_OUT, None, None)
+            return self.ending.time_out(pointer.flow, pointer.execution)
         except (ExecutionNotExists, ExecutionAlreadyCompleted):
-            return
+            return Verdict.STALE
 
     def _lost(self, entry: str) -> None:
         """A lease was not renewed: its worker is gone."""
         pointer = pointer_of(entry)
+        state = self.store.state(pointer.execution_id, pointer.frame)
+        self._let_go(entry, (state or {}).get("worker", ""))
         if "*" in pointer.frame:
             self._batch_lost(pointer)
             return
-        state = self.store.state(pointer.execution_id, pointer.frame)
         if state is not None and state["st"] == "RUNNING" and state["fence"] == pointer.fence:
             news = {"kind": "lost"} if self._is_task(pointer, state) else None
             standing = again(self.runtime, pointer) if news else self._repeat(pointer, state)
@@ -164,6 +192,13 @@ class Sweeper:
                 if answer.verdict is not Verdict.ENDING:
                     return
         self.store.redis.zrem(self.store.keys.lease, entry)
+
+    def _let_go(self, entry: str, node: str) -> None:
+        """Forgets that a worker held something: if it is dead, nobody else does. Cost: O(slots)."""
+        held = self.store.keys.held(node)
+        members: Any = self.store.redis.hgetall(held)
+        for request in [request for request, member in members.items() if member == entry]:
+            self.store.redis.hdel(held, request)
 
     def _repeat(self, pointer: Pointer, state: dict[str, Any]) -> Standing | None:
         """The message of what the engine did itself, to be done again; its time limit stays."""
@@ -209,7 +244,9 @@ class Sweeper:
         pointer = pointer_of(entry)
         identity, frame, fence = pointer.execution_id, pointer.frame, pointer.fence
         if fence == "lane":
-            self.store.verb("resend", identity, join=frame, fence=fence, **self._parking(pointer))
+            lane: dict[str, Any] = {"join": frame, "fence": fence, **self._parking(pointer)}
+            queue = lane.get("queue") or (self.store.join(identity, frame) or {}).get("queue", "")
+            self.store.verb("resend", identity, **lane, **self._waiting(queue))
             return
         state = self.store.state(identity, frame)
         standing = None
@@ -224,7 +261,13 @@ class Sweeper:
             renewed = self._standing(pointer, state)
             order |= {"envelope": standing.envelope, "to": renewed.order() if renewed else None}
         queue = standing.queue if standing is not None else ""
-        self.store.verb("resend", identity, queue, **order)
+        self.store.verb("resend", identity, queue, **order, **self._waiting(queue))
+
+    def _waiting(self, queue: str) -> dict[str, Any]:
+        """How long a queue is, where the store cannot see it and the broker says it."""
+        broker = self.runtime.broker
+        count = broker.waiting(queue) if broker is not None and queue else None
+        return {} if count is None else {"waiting": count}
 
     def _change(self, pointer: Pointer, state: dict[str, Any]) -> None:
         """A task's turn becomes the look for a worker, or the other way round."""
@@ -271,15 +314,3 @@ def pointer_of(entry: str) -> Pointer:
     identity, frame, fence = entry.split("|")
     flow, _, name = identity.partition(":")
     return Pointer(flow, name, "", 1, frame, fence, "resume")
-
-
-def renew(runtime: Runtime, node: str, requests: list[str]) -> int:
-    """Keeps the leases of what a worker's slots are at; how many. Atomic, idempotent."""
-    keys = runtime.store.keys
-    order = {
-        "call": new_id(),
-        "requests": requests,
-        "lease_ms": runtime.store.lease_ms,
-        "ttl_ms": round(ANNOUNCE_TTL_S * 4 * 1000),
-    }
-    return int(runtime.store.scripts.raw("renew", [keys.lease, keys.held(node)], order))

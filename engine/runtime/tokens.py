@@ -13,6 +13,8 @@ from engine.errors import InvalidArgument
 
 SIGNATURE_BYTES = 32
 
+_LINK = b"link:"
+
 
 @dataclass(frozen=True, slots=True)
 class TaskTicket:
@@ -36,7 +38,7 @@ class Tokens:
         attempt = frame.step.attempt if frame.step else 0
         fields = [flow, execution, frame.id, visit_key(frame), attempt]
         body = json.dumps(fields, separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(self._sign(body) + body).decode().rstrip("=")
+        return _text(self._sign(body) + body)
 
     def read(self, token: str) -> TaskTicket:
         """What a token says.
@@ -44,14 +46,45 @@ class Tokens:
         Raises:
             InvalidArgument: it is not one of ours.
         """
-        try:
-            data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        except (ValueError, TypeError):
-            data = b""
-        signature, body = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
-        if not body or not hmac.compare_digest(signature, self._sign(body)):
+        body = self._checked(token, b"")
+        if body is None:
             raise InvalidArgument("the task token is not one that this engine made")
         return TaskTicket(*json.loads(body))
 
+    def seal(self, token: str, until_s: float) -> str:
+        """A text that stands for a token until a time, in seconds since the epoch.
+
+        It is signed for this use alone: as a token it is refused.
+        """
+        body = json.dumps([token, until_s], separators=(",", ":")).encode()
+        return _text(self._sign(_LINK + body) + body)
+
+    def unseal(self, link: str, now_s: float) -> str:
+        """The token that `seal` was given.
+
+        Raises:
+            InvalidArgument: it was not made by `seal`, or its time is over.
+        """
+        body = self._checked(link, _LINK)
+        if body is None:
+            raise InvalidArgument("the link is not one that this engine made")
+        token, until_s = json.loads(body)
+        if now_s > until_s:
+            raise InvalidArgument("the link's time is over; ask for a new one")
+        return str(token)
+
+    def _checked(self, text: str, use: bytes) -> bytes | None:
+        try:
+            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except (ValueError, TypeError):
+            return None
+        signature, body = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
+        right = body and hmac.compare_digest(signature, self._sign(use + body))
+        return body if right else None
+
     def _sign(self, body: bytes) -> bytes:
         return hmac.new(self._secret, body, hashlib.sha256).digest()
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")

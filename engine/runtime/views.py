@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.core.events import Event, EventType
 from engine.core.states import ExecutionStatus
 from engine.errors import ExecutionNotExists, InvalidArgument
+from engine.runtime.archiving import PAGE, Entry, archived_page, event_id_of
+from engine.runtime.figures import Report, report_of
 from engine.runtime.payloads import dumps
 from engine.runtime.pointer import execution_id
 from engine.runtime.runtime import Runtime
-
-HISTORY_PAGE = 500
-"""Events read by one command when all are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,8 @@ class Execution:
 
     `output` is None until it has succeeded; `error` and `cause` are None unless it failed, timed
     out or was stopped with them. Times are seconds since the epoch.
+    `dropped` counts, by type, the events of the `dropped_turns` that its history does not keep.
+    `report`: what it has been through.
     """
 
     flow_name: str
@@ -35,6 +36,9 @@ class Execution:
     cause: str | None
     started_time: float
     stopped_time: float | None
+    dropped: dict[str, int] = field(default_factory=dict)
+    dropped_turns: int = 0
+    report: Report = Report()
 
 
 def describe(runtime: Runtime, flow: str, name: str) -> Execution:
@@ -56,6 +60,9 @@ def describe(runtime: Runtime, flow: str, name: str) -> Execution:
         cause=record.get("cause"),
         started_time=int(record["started_ms"]) / 1000,
         stopped_time=int(stopped) / 1000 if stopped else None,
+        dropped=_dropped(record),
+        dropped_turns=int(record.get("dropped_turns", 0)),
+        report=report_of(record),
     )
 
 
@@ -68,18 +75,16 @@ def history(
         ExecutionNotExists.
     """
     identity = execution_id(flow, name)
-    if not runtime.store.redis.exists(runtime.store.keys.record(identity)):
+    key = runtime.store.keys.record(identity)
+    status, archived = runtime.store.redis.hmget(key, ["status", "archived"])  # type: ignore[misc]
+    if status is None:
         raise ExecutionNotExists(f"flow {flow!r} has no execution {name!r}")
-    events: list[Event] = []
-    after = max(after, 0)
-    while limit is None or len(events) < limit:
-        count = HISTORY_PAGE if limit is None else min(HISTORY_PAGE, limit - len(events))
-        page = _page(runtime, identity, after, count)
-        events += page
-        if len(page) < count:
-            break
-        after = page[-1].event_id
-    return events
+    return _events(runtime, identity, max(after, 0), limit, int(archived or 0))
+
+
+def news(runtime: Runtime, identity: str, after: int, limit: int) -> list[Event]:
+    """Events with ids above `after`, at most `limit`; none when the execution is gone."""
+    return _events(runtime, identity, after, limit, 0)
 
 
 def executions(
@@ -132,7 +137,7 @@ def execution_fields(runtime: Runtime, flow: str, name: str) -> dict[str, Any]:
 def event_of(runtime: Runtime, execution_id: str, entry: str, fields: dict[str, str]) -> Event:
     """An entry of the history's stream as an event."""
     return Event(
-        event_id=int(entry.partition("-")[0]),
+        event_id=event_id_of(entry),
         type=EventType(fields["y"]),
         step_name=fields["s"],
         frame=fields["f"],
@@ -149,10 +154,51 @@ def _own(value: dict[str, Any]) -> dict[str, Any]:
     return own
 
 
-def _page(runtime: Runtime, identity: str, after: int, count: int) -> list[Event]:
-    key = runtime.store.keys.history(identity)
-    entries: Any = runtime.store.redis.xrange(key, min=f"({after}-0", max="+", count=count)
-    return [event_of(runtime, identity, entry, fields) for entry, fields in entries]
+def _events(
+    runtime: Runtime, identity: str, after: int, limit: int | None, archived: int
+) -> list[Event]:
+    """Events above `after`; those up to `archived` are known to be in archived pages.
+
+    Pages may be archived while we read: whether the live stream still began where we are is found
+    out right after it was read, so that nothing is missed and nothing twice.
+    """
+    events: list[Event] = []
+    while limit is None or len(events) < limit:
+        count = PAGE if limit is None else min(PAGE, limit - len(events))
+        if after < archived:
+            page = archived_page(runtime, identity, after // PAGE)
+            rows = [row for row in page if event_id_of(row[0]) > after][:count]
+            at_end = not rows
+        else:
+            rows, archived = _live(runtime, identity, after, count)
+            if after < archived:
+                continue
+            at_end = len(rows) < count
+        events += [event_of(runtime, identity, *row) for row in rows]
+        if at_end:
+            break
+        after = events[-1].event_id
+    return events
+
+
+def _live(runtime: Runtime, identity: str, after: int, count: int) -> tuple[list[Entry], int]:
+    """Entries of the stream, and the id up to which events were archived when they were read.
+
+    In this order: what is archived in between is in both. No transaction, which a Redis without
+    memory would refuse.
+    """
+    keys = runtime.store.keys
+    with runtime.store.redis.pipeline(transaction=False) as both:
+        both.xrange(keys.history(identity), f"({after}-0", "+", count)
+        both.hget(keys.record(identity), "archived")
+        rows, archived = both.execute()
+    return rows, int(archived or 0)
+
+
+def _dropped(record: dict[str, str]) -> dict[str, int]:
+    mark = "dropped:"
+    found = sorted((name, count) for name, count in record.items() if name.startswith(mark))
+    return {name.removeprefix(mark): int(count) for name, count in found}
 
 
 def _service_time(seconds: float | None) -> str:

@@ -22,6 +22,7 @@ from engine.core.outcomes import Failure, tolerance_exceeded
 from engine.core.scheduler import abort, begin, decide, end_event, open_child, open_root
 from engine.core.states import ExecutionStatus
 from engine.core.steps import foreach_items
+from engine.core.turns import first_and_last
 from engine.fdl.model import ForeachStep
 from engine.simulate.clock import VirtualClock
 
@@ -69,6 +70,7 @@ class SimulatedExecution:
     synced: dict[str, SimulatedExecution] = field(default_factory=dict)
     begun: dict[str, Fence] = field(default_factory=dict)
     last_ids: dict[str, int] = field(default_factory=dict)
+    turns: list[int] = field(default_factory=list)
 
     def start(self) -> None:
         """Has the execution begin, at the clock's present time."""
@@ -112,6 +114,8 @@ class SimulatedExecution:
                 )
             )
             self.last_ids[frame_id] = number
+            if event.begins_turn:
+                self.turns.append(number)
 
     def info(self) -> RunInfo:
         """What decisions may know now."""
@@ -248,6 +252,8 @@ class SimulatedExecution:
 
     def _end(self, status: ExecutionStatus, error: str | None, cause: str | None) -> None:
         self.status, self.error, self.cause = status, error, cause
+        if self.graph.flow.kept_turns is not None:
+            self.history = first_and_last(self.history, self.turns, self.graph.flow.kept_turns)
         for tell in self.ended:
             tell(self)
 

@@ -116,3 +116,20 @@ def nap(input: dict[str, Any]) -> dict[str, Any]:
     """Works for as long as it is told."""
     threading.Event().wait(input["seconds"])
     return {"slept": input["seconds"]}
+
+
+@task("fail_once")
+def fail_once(input: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
+    """Fails in its first attempt."""
+    if ctx.attempt == 1:
+        raise TaskError("Test.Once", "not yet")
+    return {"attempt": ctx.attempt}
+
+
+@task("hand_over")
+def hand_over(input: dict[str, Any]) -> dict[str, Any]:
+    """Leaves its token in its place, for somebody to report."""
+    partial = Path(input["place"]) / "partial"
+    partial.write_text(input["token"])
+    partial.rename(partial.with_name("token"))
+    return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from engine.core.events import Event, EventType
@@ -17,9 +18,13 @@ _ENDS = {
 }
 
 
-def broken(history: Sequence[Event], demanded: Iterable[Any] = ()) -> list[str]:
-    """The invariants that a finished execution's history breaks; `demanded` are a pair's own."""
-    found = [text for check in _ALWAYS for text in check(history)]
+def broken(history: Sequence[Event], demanded: Iterable[Any] = (), dropped: int = 0) -> list[str]:
+    """The invariants that a finished execution's history breaks; `demanded` are a pair's own.
+
+    `dropped`: so many events are missing in it, as its flow asks for.
+    """
+    found = _numbered_from_one(history, dropped)
+    found += [text for check in _ALWAYS for text in check(history)]
     for item in demanded:
         name, limit = next(iter(item.items())) if isinstance(item, dict) else (item, None)
         value = _NAMED[name](history)
@@ -28,9 +33,11 @@ def broken(history: Sequence[Event], demanded: Iterable[Any] = ()) -> list[str]:
     return found
 
 
-def _numbered_from_one(history: Sequence[Event]) -> list[str]:
+def _numbered_from_one(history: Sequence[Event], dropped: int) -> list[str]:
     numbers = [event.event_id for event in history]
-    return [] if numbers == list(range(1, len(numbers) + 1)) else [f"event ids {numbers}"]
+    rising = numbers[0] == 1 and all(one < other for one, other in pairwise(numbers))
+    right = rising and numbers[-1] == len(numbers) + dropped
+    return [] if right else [f"event ids {numbers}, with {dropped} dropped"]
 
 
 def _causes_come_first(history: Sequence[Event]) -> list[str]:
@@ -43,7 +50,13 @@ def _causes_come_first(history: Sequence[Event]) -> list[str]:
 def _starts_and_ends_once(history: Sequence[Event]) -> list[str]:
     starts = [event.event_id for event in history if event.type is EventType.EXECUTION_STARTED]
     ends = [event.event_id for event in history if event.type in _ENDS]
-    right = starts == [1] and ends == [len(history)]
+    # An end that is not the last event is one that a redrive takes back.
+    redriven = [
+        one.event_id
+        for one, other in pairwise(history)
+        if other.type is EventType.EXECUTION_REDRIVEN
+    ]
+    right = starts == [1] and ends == [*redriven, history[-1].event_id]
     return [] if right else [f"starts {starts}, ends {ends} of {len(history)}"]
 
 
@@ -76,7 +89,6 @@ def _frames_open_and_close_once(history: Sequence[Event]) -> list[str]:
 
 
 _ALWAYS: tuple[Callable[[Sequence[Event]], list[str]], ...] = (
-    _numbered_from_one,
     _causes_come_first,
     _starts_and_ends_once,
     _entered_is_exited_once,

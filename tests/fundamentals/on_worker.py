@@ -72,6 +72,7 @@ def _run(bench: Bench, pair: Pair) -> Execution:
         _stop(bench, pair, run)
     execution = run.wait(END_WITHIN_S)
     _operate(bench, pair, run, "")
+    wait_until(lambda: run.describe().dropped == pair.expect.dropped)
     return execution
 
 
@@ -167,9 +168,23 @@ def _start_without_a_name(bench: Bench, pair: Pair, run: Run) -> None:
     assert all(len(name) == 36 for name in names), "UUIDs"
 
 
+def _pause(bench: Bench, pair: Pair, run: Run) -> None:
+    texts = {pair.name: pair.text, **pair.sub_flows}
+    wait_until(lambda: all(_waits(bench, flow, text) for flow, text in texts.items()))
+    at = (pair.name, run.name)
+    bench.engine.pause_execution(*at, freeze_timers=True, by="ann", reason="lunch")
+    before = bench.engine.get_execution_history(*at)
+    # Another one has the time to end; this one must not.
+    assert bench.engine.start_execution(pair.name, pair.input).wait(END_WITHIN_S).status.ended
+    assert run.describe().status == "Paused"
+    assert bench.engine.get_execution_history(*at) == before
+    bench.engine.resume_execution(*at, by="bob")
+
+
 _OPERATIONS: Mapping[str, Callable[[Bench, Pair, Run], None]] = {
     "update_while_running": _update,
     "start_again_while_running": _start_again,
     "start_again_after_the_end": _start_after_the_end,
     "start_without_a_name": _start_without_a_name,
+    "pause_and_resume_while_running": _pause,
 }

@@ -64,6 +64,7 @@ class Expectation:
     `children` gives statuses by `flow/execution`. `messages` says what must arrive at the
     broker (`queue` or `topic`: its name; `body`), `operations` name what else is done and checked
     on a real store (both there only).
+    `dropped` counts, by type, the events that the history does not keep in the end.
     `now` is the simulator's clock at the start; `generate` makes lists of numbers of these
     lengths in the input. `simulate_only` says why no real worker can show this.
     """
@@ -89,6 +90,7 @@ class Expectation:
     stop: Mapping[str, Any] | None = None
     operations: tuple[str, ...] = ()
     messages: Mapping[str, Any] | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
     seeds: int = DEFAULT_SEEDS
     now: str | None = None
     simulate_only: str | None = None

@@ -39,5 +39,5 @@ def unexpected(pair: Pair, end: Ended, history: Sequence[Event]) -> list[str]:
     return [
         *found,
         *differences(expect.events, normalise(history)),
-        *broken(history, expect.invariants),
+        *broken(history, expect.invariants, sum(expect.dropped.values())),
     ]

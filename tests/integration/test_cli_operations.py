@@ -58,6 +58,8 @@ def ask(input, ctx):
     return {}
 """
 
+FIGURES = {"duplicates_absorbed", "stale_refused", "handovers", "redispatches"}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -130,6 +132,13 @@ def test_start_prints_the_name_and_watch_the_output(folder: Path, env: dict[str,
     assert "greet succeeded" in watched.stderr
     described = penstock("describe", "greet", name, "--format", "json", cwd=folder, env=env)
     assert json.loads(described.stdout)["status"] == "Succeeded"
+    assert set(json.loads(described.stdout)["report"]) == FIGURES
+    text = penstock("describe", "greet", name, cwd=folder, env=env).stdout
+    assert re.search(
+        r"^report +\d+ duplicates absorbed, \d+ stale refused, \d+ handovers, \d+ redispatches$",
+        text,
+        re.MULTILINE,
+    )
     events = penstock("history", "greet", name, "--format", "json", cwd=folder, env=env)
     assert json.loads(events.stdout)[0]["type"] == "ExecutionStarted"
     page = penstock("history", "greet", name, "--after", "1", "--limit", "2", cwd=folder, env=env)
@@ -159,6 +168,34 @@ def test_a_stopped_execution_ends_its_watching_with_1(
     again = penstock("stop", "wait", "long", cwd=folder, env=env)
     assert again.returncode == 1
     assert again.stderr.startswith("penstock: ExecutionAlreadyCompleted: ")
+
+
+def test_a_paused_execution_says_so_until_it_is_resumed(
+    folder: Path, env: dict[str, str], engine: Engine
+) -> None:
+    engine.start_execution("wait", name="held")
+    told = ("--by", "ann", "--reason", "lunch")
+    for _ in range(2):  # twice is once
+        paused = penstock("pause", "wait", "held", "--freeze-timers", *told, cwd=folder, env=env)
+        assert (paused.returncode, paused.stdout) == (0, "wait/held: Paused\n"), paused.stderr
+    listed = penstock("list", "wait", "--status", "Paused", cwd=folder, env=env).stdout
+    assert "held" in listed
+    with Background(PENSTOCK, "watch", "wait", "held", cwd=folder, env=env) as watch:
+        watch.says("paused (ann: lunch)")
+        for _ in range(2):
+            resumed = penstock("resume", "wait", "held", "--by", "bob", cwd=folder, env=env)
+            assert (resumed.returncode, resumed.stdout) == (0, "wait/held: Running\n")
+        watch.says("resumed (bob)")
+        engine.stop_execution("wait", "held")
+        assert watch.process.wait(20) == 1
+    details = [(str(e.type), e.detail) for e in engine.get_execution_history("wait", "held")]
+    assert [told for told in details if "Paused" in told[0] or "Resumed" in told[0]] == [
+        ("ExecutionPaused", {"by": "ann", "reason": "lunch", "timers": "freeze"}),
+        ("ExecutionResumed", {"by": "bob"}),
+    ]
+    ended = penstock("pause", "wait", "held", cwd=folder, env=env)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert ended.stderr.startswith("penstock: ExecutionAlreadyCompleted: ")
 
 
 def test_an_interrupted_watching_leaves_the_execution_alone(
@@ -222,6 +259,8 @@ def _token(engine: Engine, folder: Path) -> str:
         ["history", "greet", "nothing"],
         ["watch", "greet", "nothing"],
         ["stop", "greet", "nothing"],
+        ["pause", "greet", "nothing"],
+        ["resume", "greet", "nothing"],
         ["flow", "update", "nothing", "greet.yml"],
         ["flow", "delete", "nothing"],
         ["start", "greet", "--input", "3"],

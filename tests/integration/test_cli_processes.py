@@ -128,6 +128,7 @@ def test_the_doctor_is_content_with_a_good_redis_and_names_what_is_wrong(folder:
         assert done.returncode == 0
         assert findings["persistence"]["verdict"] == "ok"
         assert findings["workers"]["verdict"] == "warning"
+        assert findings["figures"]["text"].startswith("of all executions: 0 duplicates absorbed, ")
         assert server.url not in done.stdout
         with redis.Redis.from_url(server.url) as client:
             client.config_set("appendonly", "no")

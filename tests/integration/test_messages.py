@@ -13,7 +13,9 @@ import redis
 
 from engine.config import Settings
 from engine.core.checks import load_flow
+from engine.runtime.canvas import STATE_HEADER
 from engine.runtime.claims import Holder
+from engine.runtime.documents import STATE_VERSION
 from engine.runtime.engine import Engine
 from engine.runtime.explaining import (
     Assumptions,
@@ -42,6 +44,20 @@ RETRY = """
     name: flaky
     resourceArn: test/flaky
     retry: [{errors: [Flaky], intervalSeconds: 0.1, maxAttempts: 3}]
+"""
+LIMITED = """
+  - type: task
+    name: flaky
+    resourceArn: test/flaky
+    timeoutSeconds: 20
+    retry: [{errors: [Flaky], intervalSeconds: 0.1, maxAttempts: 3}]
+  - {type: task, name: own_limit, resourceArn: test/limited}
+  - type: task
+    name: call
+    resourceArn: acs:fnf:::flow/child
+    serviceParams: {Input: {seconds: 0.1}}
+    pattern: sync
+    timeoutSeconds: 20
 """
 WAIT = """
   - {type: wait, name: nap, duration: 0.1}
@@ -90,7 +106,8 @@ class Captured:
     def seen(self) -> tuple[str, str, str, tuple[str, ...]]:
         """The step, the task, the queue, and the headers that are set."""
         names = [name for name in OPTIONAL if self.headers[name]]
-        names += ["penstock_retry"] if "penstock_retry" in self.headers else []
+        names += [name for name in ("penstock_retry", STATE_HEADER) if name in self.headers]
+        names += ["timelimit"] if any(self.headers["timelimit"]) else []
         return self.kwargs["step"], self.headers["task"], self.queue, tuple(sorted(names))
 
 
@@ -106,6 +123,10 @@ def _registered() -> None:
     def flaky(input: dict[str, Any], ctx: Any) -> dict[str, Any]:
         if ctx.attempt < 3:
             raise TaskError("Flaky", "not yet")
+        return {}
+
+    @task("test/limited", timeout_s=30)
+    def limited(input: dict[str, Any]) -> dict[str, Any]:
         return {}
 
     @task("test/slow", queue="slow")
@@ -173,7 +194,10 @@ def _tasks() -> dict[str, registry.RegisteredTask]:
 
 
 def _explained(text: str, flow: str, horizon_s: float = 60.0) -> Explanation:
-    tasks = {name: Served(name, one.queue or "penstock") for name, one in _tasks().items()}
+    tasks = {
+        name: Served(name, one.queue or "penstock", one.timeout_s)
+        for name, one in _tasks().items()
+    }
     given = Assumptions(timer_horizon_s=horizon_s, tasks=tasks)
     return explain(load_flow(text)[0], flow, given)
 
@@ -200,6 +224,7 @@ def _listed(explanation: Explanation) -> set[tuple[str, str, str, tuple[str, ...
 FLOWS = {
     "tasks": (TASK, {"flow", "task"}),
     "retries": (RETRY, {"flow", "task", "retry"}),
+    "limits": (LIMITED, {"flow", "task", "retry", "resume"}),
     "waits": (WAIT, {"flow", "wait"}),
     "branches": (PARALLEL, {"flow", "lane", "task", "wait", "join"}),
     "items": (FOREACH, {"flow", "lane", "task", "join"}),
@@ -244,12 +269,13 @@ def test_what_lies_beyond_the_horizon_is_sent_when_it_is_due(
     assert len(captured) == 3 + (steps is RETRY)
 
 
-def test_all_messages_of_an_execution_have_its_id_as_their_root(stage: Stage) -> None:
+def test_all_messages_of_an_execution_have_its_id_as_their_root_and_its_version(stage: Stage) -> None:
     stage.engine.create_flow("rooted", f"version: v1\ntype: flow\nsteps:\n{FOREACH}")
     captured = stage.messages_of("rooted", {"items": [1, 2]})
     identity = captured[0].headers["id"]
     assert identity == f"rooted:{captured[0].kwargs['execution']}"
     assert {message.headers["root_id"] for message in captured} == {identity}
+    assert {message.headers[STATE_HEADER] for message in captured} == {STATE_VERSION}
     ids = {message.headers["id"] for message in captured}
     assert {message.headers["parent_id"] for message in captured} - {None} <= ids
 
@@ -289,6 +315,20 @@ def test_a_message_that_is_sent_again_is_as_the_lost_one_was(stage: Stage) -> No
     for lost, sent, *_ in found.values():
         kept = [key for key in OPTIONAL if key not in ("parent_id", "eta")]
         assert [lost[key] for key in kept] == [sent[key] for key in kept]
+
+
+def test_the_message_of_a_task_with_a_limit_tells_it_to_celery(stage: Stage) -> None:
+    child = f"version: v1\ntype: flow\nsteps:\n{WAIT}"
+    stage.engine.create_flow("child", child)
+    stage.engine.create_flow("limited", f"version: v1\ntype: flow\nsteps:\n{LIMITED}")
+    captured = stage.messages_of("limited", {})
+    grace_s = Settings().kill_grace_s
+    told = {one.kwargs["step"]: set[tuple[float | None, ...]]() for one in captured}
+    for one in captured:
+        told[one.kwargs["step"]].add(tuple(one.headers["timelimit"]))
+    assert told["flaky"] == {(20 + grace_s, 20)}
+    assert told["own_limit"] == {(30 + grace_s, 30)}
+    assert told["call"] == {(None, None)}
 
 
 def test_a_message_carries_no_data_of_the_user(stage: Stage) -> None:

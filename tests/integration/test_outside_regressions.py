@@ -9,8 +9,8 @@ from redis import Redis
 
 from engine.config import Settings, without_password
 from engine.errors import ConcurrentUpdateError, InvalidArgument, StoreUnavailable
+from engine.runtime.connecting import connect
 from engine.runtime.embedded import EmbeddedRedis
-from engine.runtime.engine import connect
 from engine.runtime.reports import report
 from tests.driving import Driver
 from workers.inputs import TaskInput

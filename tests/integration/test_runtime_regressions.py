@@ -15,7 +15,7 @@ from engine.runtime.claims import Batch, Holder
 from engine.runtime.embedded import EmbeddedRedis
 from engine.runtime.ending import Ending
 from engine.runtime.fleet import WorkerInfo
-from engine.runtime.sweeping import renew
+from engine.runtime.renewing import Leases
 from tests.driven import Message
 from tests.driving import Died, Driver
 from tests.properties.test_runtime_properties import caused_wrongly
@@ -182,11 +182,11 @@ def test_a_lane_delivered_again_while_its_worker_is_at_it_keeps_its_lease(client
     lane = first_lane(found)
     for _ in range(2):
         found.store.lane(lane.pointer, Holder("w1", lane.id), 1, 1)
-    found.pass_time(3)
-    renew(found.runtime, "w1", [lane.id])
+    found.pass_time(2)
+    Leases(found.redis, found.store.keys, "w1", found.store.settings.lease_s).renew([lane.id])
     leases = found.redis.zrange(found.store.keys.lease, 0, -1, withscores=True)
     assert len(leases) == 1, leases  # type: ignore[arg-type]
-    assert leases[0][1] > found.now_ms() + 9000  # type: ignore[index]
+    assert leases[0][1] > found.now_ms() + 2000  # type: ignore[index]
 
 
 def first_lane(found: Driver) -> Message:

@@ -22,7 +22,10 @@ QUICK = settings(max_examples=150, deadline=None)
 
 KEYS = st.sampled_from(["a", "b", "c-d", "ü", "has_more"])
 SCALARS = (
-    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-2, 2)
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats(-2, 2)
     | st.sampled_from(["", "1", "true", "false", "x", "xy", "-0.5"])
 )
 VALUES = st.recursive(
@@ -36,8 +39,10 @@ OPERANDS = st.sampled_from(
 OPERATORS = ["==", "!=", ">", ">=", "<", "<=", "in", "&&", "||", "+", "-", "*", "/"]
 CONDITIONS = st.recursive(
     OPERANDS,
-    lambda inner: st.builds("({} {} {})".format, inner, st.sampled_from(OPERATORS), inner)
-    | st.builds("{}({})".format, st.sampled_from(["!", "-"]), inner),
+    lambda inner: (
+        st.builds("({} {} {})".format, inner, st.sampled_from(OPERATORS), inner)
+        | st.builds("{}({})".format, st.sampled_from(["!", "-"]), inner)
+    ),
     max_leaves=8,
 )
 
@@ -50,10 +55,48 @@ SEGMENTS = st.one_of(
 PATHS = st.lists(SEGMENTS, max_size=4).map(lambda parts: "$" + "".join(parts))
 
 WORDS = st.sampled_from(
-    ["version: v1", "type: flow", "steps:", "- ", "  ", "    ", "\n", "type: pass", "name: a",
-     "choices:", "condition: ", "$.a == ", "goto: a", "{", "}", "[", "]", ":", ",", "&x ", "*x",
-     "<<: ", "!Ref a/b", "!!int ", "'", '"', "|", ">", "\t", "#", "---", "? ", "type: task",
-     "catch:", "errors:", "retry:", "branches:", "inputMappings:", "source: $input.a", "\\u0000"]
+    [
+        "version: v1",
+        "type: flow",
+        "steps:",
+        "- ",
+        "  ",
+        "    ",
+        "\n",
+        "type: pass",
+        "name: a",
+        "choices:",
+        "condition: ",
+        "$.a == ",
+        "goto: a",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "&x ",
+        "*x",
+        "<<: ",
+        "!Ref a/b",
+        "!!int ",
+        "'",
+        '"',
+        "|",
+        ">",
+        "\t",
+        "#",
+        "---",
+        "? ",
+        "type: task",
+        "catch:",
+        "errors:",
+        "retry:",
+        "branches:",
+        "inputMappings:",
+        "source: $input.a",
+        "\\u0000",
+    ]
 )
 
 

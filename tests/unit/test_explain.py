@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engine.core.checks import load_flow
+from engine.runtime.documents import STATE_VERSION
 from engine.runtime.explaining import Assumptions, as_json, explain
 from engine.runtime.fleet import Served
 from engine.runtime.picture import picture
@@ -63,18 +64,19 @@ def test_each_step_lists_its_messages_with_task_queue_and_headers(tmp_path: Path
     done = _explain(tmp_path, "--format", "json")
     assert done.returncode == 0, done.stderr
     explained = json.loads(done.stdout)
-    delayed = ["root_id", "parent_id", "eta", "retries", "penstock_retry"]
+    every = ["root_id", "penstock_state"]
+    delayed = [*every, "parent_id", "eta", "retries", "penstock_retry"]
     assert list(_messages(explained["steps"])) == [
-        ("list", "task", "shop/list", ["root_id", "parent_id"]),
+        ("list", "task", "shop/list", [*every, "parent_id"]),
         ("list", "retry", "shop/list", delayed),
-        ("list", "due", "shop/list", ["root_id", "retries", "penstock_retry"]),
-        ("each", "lane", "penstock.lane", ["root_id", "parent_id", "group", "shadow"]),
-        ("each", "join", "penstock.join", ["root_id", "parent_id", "group"]),
-        ("each/steps/pack", "task", "pack", ["root_id", "parent_id"]),
-        ("each/steps/cool", "wait", "penstock.wait", ["root_id", "parent_id", "eta"]),
-        ("rest", "due", "penstock.wait", ["root_id"]),
-        ("more/default/close", "task", "penstock.step", ["root_id", "parent_id", "shadow"]),
-        ("more/default/close", "resume", "penstock.resume", ["root_id"]),
+        ("list", "due", "shop/list", [*every, "retries", "penstock_retry"]),
+        ("each", "lane", "penstock.lane", [*every, "parent_id", "group", "shadow"]),
+        ("each", "join", "penstock.join", [*every, "parent_id", "group"]),
+        ("each/steps/pack", "task", "pack", [*every, "parent_id", "timelimit"]),
+        ("each/steps/cool", "wait", "penstock.wait", [*every, "parent_id", "eta"]),
+        ("rest", "due", "penstock.wait", every),
+        ("more/default/close", "task", "penstock.step", [*every, "parent_id", "shadow"]),
+        ("more/default/close", "resume", "penstock.resume", every),
     ]
     assert explained["steps"][0]["retry"] == [
         {"errors": ["FC.Unknown"], "max_attempts": 3, "delays_s": [30, 60, 120], "jitter": False}
@@ -89,7 +91,7 @@ def test_the_text_shows_canvas_messages_keys_and_picture(tmp_path: Path) -> None
         "  chain(list, chord(group(chain(pack, cool)), join each), rest, more?(close))",
         "    policy FC.Unknown: after 30, 60, 120 s",
         "each (foreach, at most 5 at once)",
-        "penstock:{p0}:timers",
+        f"penstock:{{p0}}:timers.{STATE_VERSION}",
         "flowchart TD",
     ):
         assert line in done.stdout

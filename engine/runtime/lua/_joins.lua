@@ -2,6 +2,13 @@
 -- KEYS, ARGV: as the prelude's. `join` is the children's id without their index. Verdicts: none. Cost: O(1).
 local function join_of(join) return fields(KEYS[4], join) end
 local function keep_join(join, j) redis.call('HSET', KEYS[4], join, cjson.encode(j)) end
+-- A join from which items may be taken: the frame that opened it still waits at it. Those of an execution that was
+-- stopped, or of a frame that was cut off, are kept for a redrive, which opens them anew.
+local function open_join(join)
+  local j = join_of(join)
+  local state = j and j.st == 'OPEN' and state_of(j.parent)
+  return state and state.fence == j.fence and j or nil
+end
 local function left(j) return j.total - j.cursor + j.returned end
 
 -- Sends a lane if items, a place and too few lanes are left; a deadline watches: lanes may all be lost.
@@ -14,15 +21,6 @@ local function send_lane(join, j)
   local envelope = string.gsub(redis.call('HGET', KEYS[4], join .. ':lane'), '@TAG@', tag)
   j.sent, j.lanes, j.sent_ms = j.sent + 1, j.lanes + 1, now
   push(j.queue, envelope)
-end
-
--- Items of a batch that did not get their turn can be taken again.
-local function give_back(join, j, from, to)
-  if from >= to then return end
-  local ranges = cjson.decode(redis.call('HGET', KEYS[4], join .. ':returned') or '[]')
-  table.insert(ranges, {from, to})
-  redis.call('HSET', KEYS[4], join .. ':returned', cjson.encode(ranges))
-  j.returned = j.returned + to - from
 end
 
 -- Wakes the frame that waits at the fork: all have ended, or one failure too many.

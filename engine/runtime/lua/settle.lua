@@ -5,24 +5,29 @@
 -- Cost: O(events).
 redis.call('HDEL', KEYS[13], order.request)
 local state = state_of(order.frame)
+-- A task that has only begun to wait, for a report or a child, has no result that could be late.
+local function refuse(verdict)
+  if order.to.st ~= 'WAITING' or order.to.kind ~= 'resume' then count('refused') end
+  return {verdict}
+end
 if not state then
   local call, last = string.match(redis.call('HGET', KEYS[5], order.frame .. ':call') or '', '(.*) (.*)')
   if call == order.call then return {'APPLIED', tonumber(last)} end
-  count('refused')
-  return {'MISSING'}
+  return refuse('MISSING')
 end
 if state.call == order.call then return {'APPLIED', state.last} end
 if state.was == order.call then return {'APPLIED', state.was_last} end
-if state.st ~= 'RUNNING' or state.fence ~= order.fence then count('refused') return {'STALE'} end
-if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then count('refused') return {'ENDING'} end
+if state.st ~= 'RUNNING' or state.fence ~= order.fence then return refuse('STALE') end
+if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return refuse('ENDING') end
 local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1
 if order.exact and order.exact ~= next_id then return {'MOVED', next_id} end
 local to = order.to
 if to.st == 'ENDED' then
   local j = join_of(to.join)
-  if not j or j.st ~= 'OPEN' then count('refused') return {'STALE'} end
+  if not j or j.st ~= 'OPEN' then return refuse('STALE') end
   local last = record(order.events, state.last)
-  redis.call('HDEL', KEYS[2], order.frame)
+  -- A frame that failed stays as it was: a redrive goes on from there.
+  if to.failure then redis.call('HSET', KEYS[2], order.frame, order.doc) else redis.call('HDEL', KEYS[2], order.frame) end
   redis.call('HDEL', KEYS[3], order.frame)
   release(order.frame, order.fence)
   redis.call('HSET', KEYS[5], order.frame .. ':call', order.call .. ' ' .. last)
@@ -33,9 +38,9 @@ if to.st == 'ENDED' then
   return {'APPLIED', last}
 end
 local last = record(order.events, state.last)
-local limit = release(order.frame, order.fence)
+release(order.frame, order.fence)
 if state.kind == 'unserved' then to.since = state.since end
-if to.keeps_timeout then to.timeout_at = limit or nil end
+if to.keeps_timeout then to.timeout_at, to.since, to.thawed = state.limit, state.since, state.thawed end
 redis.call('HSET', KEYS[2], order.frame, order.doc)
 stand(order.frame, to, last)
 return {'APPLIED', last}

@@ -1,0 +1,1 @@
+"""Chaos: workers, their processes, Redis and the network die while flows run."""
