@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -170,10 +171,8 @@ def test_after_many_ends_under_load_nothing_is_lost_and_nothing_is_left(
     run = start(engine, "loaded", steps, input)
     for _ in range(3):
         with _worker(url) as worker:
-            done = len(of_type(history(engine, run), EventType.ITERATION_EXITED))
-            wait_until(
-                lambda: len(of_type(history(engine, run), EventType.ITERATION_EXITED)) > done + 5
-            )
+            enough = _exited(engine, run) + 5
+            wait_until(partial(_has_exited, engine, run, enough))
             os.kill(worker.pid, signal.SIGTERM)
             assert worker.wait(10) == 0, worker.log
             assert _left_by(worker, engine) == []
@@ -181,3 +180,12 @@ def test_after_many_ends_under_load_nothing_is_lost_and_nothing_is_left(
         ended = run.wait(END_WITHIN_S)
     assert ended.output == {"attempts": [1] * 120}, ended.cause
     assert without_ttl(engine.runtime.store.redis) == []
+
+
+def _exited(engine: Engine, run: Run) -> int:
+    """How many items have ended."""
+    return len(of_type(history(engine, run), EventType.ITERATION_EXITED))
+
+
+def _has_exited(engine: Engine, run: Run, enough: int) -> bool:
+    return _exited(engine, run) > enough

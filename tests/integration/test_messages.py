@@ -269,7 +269,7 @@ def test_what_lies_beyond_the_horizon_is_sent_when_it_is_due(
     assert len(captured) == 3 + (steps is RETRY)
 
 
-def test_all_messages_of_an_execution_have_its_id_as_their_root_and_its_version(stage: Stage) -> None:
+def test_all_messages_of_an_execution_have_its_id_as_root_and_its_version(stage: Stage) -> None:
     stage.engine.create_flow("rooted", f"version: v1\ntype: flow\nsteps:\n{FOREACH}")
     captured = stage.messages_of("rooted", {"items": [1, 2]})
     identity = captured[0].headers["id"]

@@ -26,7 +26,7 @@ NOT_RUN = {
     "make demo": "tests/integration/test_cli_processes.py runs the demo; make test is this",
     "export PENSTOCK_REDIS_URL=": "runs until it is stopped, on a Redis of the reader's",
     "export OSS_ACCESS_KEY_ID=...": "needs a bucket of the reader's",
-    "penstock pause": "needs one that runs, and one that failed; acceptance/test_operations.py does",
+    "penstock pause": "needs one that failed; tests/acceptance/test_operations.py does",
     "penstock worker": "runs until it is stopped; tests/integration/test_cli_processes.py does",
     "penstock up": "runs until it is stopped; tests/integration/test_cli_processes.py does",
 }

@@ -28,8 +28,9 @@ def test_an_answer_that_took_long_does_not_shift_it() -> None:
     with EmbeddedRedis() as server, connect(server.url) as redis:
         clock = StoreClock(redis, ask_every_s=0)
         clock.now_s()
-        os.kill(server.pid, signal.SIGSTOP)
-        waker = threading.Timer(STILL_S, os.kill, (server.pid, signal.SIGCONT))
+        pid = server.pid
+        waker = threading.Timer(STILL_S, os.kill, (pid, signal.SIGCONT))
+        os.kill(pid, signal.SIGSTOP)
         waker.start()
         begun = time.monotonic()
         assert clock.now_s() == pytest.approx(time.time(), abs=0.1)
