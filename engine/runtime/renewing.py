@@ -17,7 +17,8 @@ from contextlib import suppress
 
 from redis import Redis
 
-from engine.config import load_settings
+from engine.config import Settings, load_settings
+from engine.errors import StoreUnavailable
 from engine.runtime.connecting import connect, quick_answer_s
 from engine.runtime.keys import HELD_S, Keys
 from engine.runtime.scripts import STORE_ERRORS, Scripts
@@ -56,23 +57,27 @@ def main(node: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)  # it goes on for as long as its worker does
     settings = load_settings()
-    assert settings.redis_url is not None
-    url = settings.redis_url.get_secret_value()
-    redis = connect(url, answer_s=quick_answer_s(settings.lease_s))
-    keys = Keys(settings.key_prefix, settings.queue)
-    leases = Leases(redis, keys, node, settings.lease_s)
+    leases: Leases | None = None
     requests: list[str] = []
     begun: bytes | None = b""
     heard_at = time.monotonic()
     worker = os.getppid()
     while begun is not None and os.getppid() == worker:  # what a task forks has the pipe as well
         if requests and time.monotonic() - heard_at < SILENT_S:
-            with suppress(*STORE_ERRORS):  # its worker says that Redis is away
+            with suppress(*STORE_ERRORS, StoreUnavailable):  # its worker says that Redis is away
+                leases = leases or _leases(node, settings)
                 leases.renew(requests)
         if select.select([0], [], [], settings.sweep_every_s)[0]:
             lines, begun = _read(begun)
             requests = json.loads(lines[-1]) if lines else requests
             heard_at = time.monotonic()
+
+
+def _leases(node: str, settings: Settings) -> Leases:
+    assert settings.redis_url is not None
+    url = settings.redis_url.get_secret_value()
+    redis = connect(url, answer_s=quick_answer_s(settings.lease_s))
+    return Leases(redis, Keys(settings.key_prefix, settings.queue), node, settings.lease_s)
 
 
 def _read(begun: bytes) -> tuple[list[bytes], bytes | None]:

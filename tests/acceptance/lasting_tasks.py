@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -33,6 +35,20 @@ def hold_interpreter(input: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Lets no other thread of its process run for `seconds`."""
     _begun(input, ctx)
     ctypes.PyDLL(None).poll(None, 0, int(input["seconds"] * MILLISECONDS))
+    return {"attempt": ctx.attempt}
+
+
+@task("match_for_long")
+def match_for_long(input: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
+    """The same by a regular expression: one call lasts `seconds`, to twice as long."""
+    _begun(input, ctx)
+    length, took_s = 16, 0.0
+    while took_s < input["seconds"]:
+        # Each letter more doubles the time.
+        length += 1 if took_s < 0.1 else max(1, math.ceil(math.log2(input["seconds"] / took_s)))
+        begun = time.monotonic()
+        assert re.match("(a+)+$", "a" * length + "!") is None
+        took_s = time.monotonic() - begun
     return {"attempt": ctx.attempt}
 
 

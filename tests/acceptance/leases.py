@@ -44,15 +44,15 @@ def starts_while_redis_is_away(
 
 
 def starts_while_the_interpreter_is_held(
-    place: Path, held_s: float, env: Mapping[str, str], pool: str
+    place: Path, held_s: float, env: Mapping[str, str], pool: str, task: str = "hold_interpreter"
 ) -> list[dict[str, object]]:
     """The TaskStarted of a task that lets no thread run, beside a worker that would take it."""
     with EmbeddedRedis() as server:
         with _worker(server.url, pool, env):
             engine = Engine(server.url, Settings())
-            run = _begin(engine, "hold_interpreter", place, held_s)
+            run = _begin(engine, task, place, held_s)
             with _worker(server.url, "prefork", env):
-                return _starts(engine, run, held_s + 20)
+                return _starts(engine, run, 3 * held_s + 20)
 
 
 def _worker(url: str, pool: str, env: Mapping[str, str]) -> WorkerProcess:

@@ -87,6 +87,18 @@ def test_a_task_whose_process_is_killed_runs_again(
     assert len(of_type(history(engine, ended), EventType.TASK_SUCCEEDED)) == 1
 
 
+def test_a_task_whose_process_is_killed_does_not_wait_for_the_end_of_its_lease(
+    stack: tuple[Engine, str], tmp_path: Path
+) -> None:
+    engine, url = stack
+    with WorkerProcess(url, [WORKING], ["-c", "2"], {"PENSTOCK_LEASE_S": "60"}):
+        run = start(engine, "at_once", WAITS, {"place": str(tmp_path)})
+        first = _at_work(tmp_path, set())
+        os.kill(first, signal.SIGKILL)
+        _at_work(tmp_path, {first})
+        assert _released(run, tmp_path).output == {"attempt": 2}
+
+
 def test_a_task_that_dies_a_few_times_succeeds_in_the_end(engine: Engine, tmp_path: Path) -> None:
     run = start(engine, "thrice", DIES, {"place": str(tmp_path), "times": 3})
     ended = run.wait(END_WITHIN_S)

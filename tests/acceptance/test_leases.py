@@ -23,3 +23,8 @@ def test_a_redis_that_is_away_costs_no_lease(tmp_path: Path, killed: bool) -> No
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_a_task_that_holds_the_interpreter_keeps_its_lease(tmp_path: Path, pool: str) -> None:
     assert len(starts_while_the_interpreter_is_held(tmp_path, AWAY_S, QUICK, pool)) == 1
+
+
+def test_nor_does_one_that_holds_it_by_a_regular_expression_lose_it(tmp_path: Path) -> None:
+    held = starts_while_the_interpreter_is_held(tmp_path, 3.0, QUICK, "threads", "match_for_long")
+    assert len(held) == 1

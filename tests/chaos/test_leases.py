@@ -26,3 +26,9 @@ def test_a_task_that_holds_the_interpreter_for_20_s_keeps_its_lease(
     tmp_path: Path, pool: str
 ) -> None:
     assert len(starts_while_the_interpreter_is_held(tmp_path, AWAY_S, {}, pool)) == 1
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_so_does_one_that_holds_it_by_a_regular_expression(tmp_path: Path, pool: str) -> None:
+    held = starts_while_the_interpreter_is_held(tmp_path, AWAY_S, {}, pool, "match_for_long")
+    assert len(held) == 1

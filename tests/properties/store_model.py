@@ -21,6 +21,7 @@ class Stand:
 
     st: str
     fence: str
+    call: str = ""
     kind: str = ""
     since: float = 0
     due: float | None = None
@@ -30,6 +31,7 @@ class Stand:
     copies: int = 0
     item: int = 0
     open: bool = False
+    thawed: str = ""
 
 
 @dataclass
@@ -96,7 +98,7 @@ class StoreModel:
             return "REPEATED"
         run = self.runs[o["id"]] = Run()
         _record(run, o.get("events", ()))
-        self._stand(run, "", o["to"])
+        self._stand(run, "", o["to"], o["call"])
         self._limit(run, o)
         return "APPLIED"
 
@@ -108,7 +110,7 @@ class StoreModel:
             return "ENDING" if run.ending else "PAUSED"
         if at.due is not None and at.due > self.now + SLACK_MS:
             return "EARLY"
-        at.st = "RUNNING"
+        at.st, at.call = "RUNNING", o["call"]
         if at.kind == "task":
             run.history.append(("TaskStarted", o["step"], o["frame"]))
         if at.timeout_ms and at.kind in ("task", "resume"):
@@ -139,14 +141,14 @@ class StoreModel:
             self._child_ended(run, join, o["to"])
             return "APPLIED"
         _record(run, o["events"])
-        self._stand(run, o["frame"], o["to"])
+        self._stand(run, o["frame"], o["to"], o["call"])
         return "APPLIED"
 
     def _fork(self, run: Run, o: Order) -> str:
         if refusal := self._held(run, o):
             return refusal
         _record(run, o["events"])
-        self._stand(run, o["frame"], o["to"])
+        self._stand(run, o["frame"], o["to"], o["call"])
         left, done = o["total"], 0
         if again := o.get("again"):
             left = o["total"] - again["cursor"] + again["returned"]
@@ -185,13 +187,13 @@ class StoreModel:
             return "MOVED"
         _record(run, o["events"])
         if opens:
-            batch.open = True
+            batch.open, batch.call = True, o["call"]
             return "APPLIED"
         del run.frames[key]
         if to["st"] == "ENDED":
             self._child_ended(run, join, to)
         else:
-            self._stand(run, to["frame"], to)
+            self._stand(run, to["frame"], to, o["call"])
         return "APPLIED"
 
     def _batch_lost(self, run: Run, o: Order) -> str:
@@ -203,7 +205,7 @@ class StoreModel:
             return "MOVED"
         del run.frames[key]
         if "frame" in o:
-            self._stand(run, o["frame"], o["to"])
+            self._stand(run, o["frame"], o["to"], o["call"])
         else:
             join.left += 1
         return "APPLIED" if o.get("taken") else _count(run, "handovers", "APPLIED")
@@ -224,7 +226,7 @@ class StoreModel:
             due = at.due if timer == "wake" else at.limit
             if due is not None and due > self.now + SLACK_MS:
                 return "EARLY"
-        self._stand(run, o["frame"], o["to"] | {"wake": o.get("wake")})
+        self._stand(run, o["frame"], o["to"] | {"wake": o.get("wake")}, o["call"])
         return _count(run, "handovers", "APPLIED") if o.get("lost") else "APPLIED"
 
     def _resend(self, run: Run, o: Order, waits: bool) -> str:
@@ -244,7 +246,9 @@ class StoreModel:
             assert at is not None
             if at.copies:
                 copies, since = at.copies, at.since
-                self._stand(run, o["frame"], o["to"] | {"wake": at.wake, "delay_ms": None})
+                self._stand(
+                    run, o["frame"], o["to"] | {"wake": at.wake, "delay_ms": None}, o["call"]
+                )
                 at = run.frames[o["frame"]]
                 at.copies, at.since = copies, since
             at.copies += 1
@@ -263,7 +267,9 @@ class StoreModel:
 
     def _abort(self, run: Run, o: Order) -> str:
         for cut in o.get("cuts", ()):
-            if at := run.frames.pop(cut["frame"], None):
+            at = run.frames.get(cut["frame"])
+            if at is not None and at.call == cut["seen"]:
+                del run.frames[cut["frame"]]
                 _record(run, cut["events"])
                 if at.st == "BATCH":
                     run.joins[cut["frame"].rpartition("*")[0]].left += 1
@@ -279,7 +285,7 @@ class StoreModel:
         elif run.ended:
             return _count(run, "refused", "STALE")
         elif refusal := self._held(run, o | {"frame": ""}):
-            return refusal
+            return "STALE" if refusal == "MISSING" else refusal
         _record(run, o["events"])
         run.status, run.ended, run.ending, run.paused = o["status"], True, False, None
         run.frames, run.resumed_at = {}, None
@@ -292,7 +298,8 @@ class StoreModel:
             return "STALE"
         if run.paused:
             return "REPEATED"
-        run.paused, run.status = {**o["paused"], "at": self.now}, "Paused"
+        run.paused = {**o["paused"], "at": self.now, "call": o["call"]}
+        run.status = "Paused"
         _record(run, o["events"])
         return "APPLIED"
 
@@ -302,6 +309,8 @@ class StoreModel:
         if "resuming" in o:
             run.resumed_at = self.now if run.resumed_at is None else run.resumed_at
             return "APPLIED"
+        if o["pause"] != run.paused["call"]:
+            return "REPEATED"
         if run.paused["freeze"] and run.expires is not None and run.resumed_at is not None:
             run.expires += run.resumed_at - run.paused["at"]
         run.paused, run.resumed_at, run.status = None, None, "Running"
@@ -309,15 +318,14 @@ class StoreModel:
         return "APPLIED"
 
     def _thaw(self, run: Run, o: Order) -> str:
-        if run.paused is None or run.resumed_at is None:
+        if run.paused is None or run.resumed_at is None or run.paused["call"] != o.get("pause"):
             return "APPLIED"
-        thawed = run.paused.setdefault("thawed", set())
         for name in o["frames"]:
             at = run.frames.get(name)
-            if at is None or (name, at.fence) in thawed:
+            if at is None or at.thawed == run.paused["call"]:
                 continue
-            thawed.add((name, at.fence))
-            stood = max(run.paused["at"], at.since)
+            at.thawed = run.paused["call"]
+            stood = min(run.resumed_at, max(run.paused["at"], at.since))
             at.due = at.due and run.resumed_at + max(0, at.due - stood)
             at.limit = at.limit and run.resumed_at + max(0, at.limit - stood)
         return "APPLIED"
@@ -327,7 +335,7 @@ class StoreModel:
             return "REPEATED"
         run.status, run.ended, run.redriven = "Running", False, True
         _record(run, o["events"])
-        self._stand(run, "", o["to"] | {"wake": o["wake"]})
+        self._stand(run, "", o["to"] | {"wake": o["wake"]}, o["call"])
         self._limit(run, o)
         return "APPLIED"
 
@@ -339,15 +347,15 @@ class StoreModel:
             run.joins.pop(o["join"], None)
         return "APPLIED"
 
-    def _stand(self, run: Run, frame: str, to: Order) -> None:
+    def _stand(self, run: Run, frame: str, to: Order, call: str) -> None:
         before = run.frames.get(frame)
-        at = Stand(to["st"], to["fence"], to["kind"], self.now, wake=to.get("wake"))
+        at = Stand(to["st"], to["fence"], call, to["kind"], self.now, wake=to.get("wake"))
         delay_ms, at.timeout_ms = to.get("delay_ms"), to.get("timeout_ms")
         at.due = self.now + delay_ms if delay_ms else None
         if at.st == "WAITING" and at.timeout_ms:
             at.limit = self.now + at.timeout_ms
         if to.get("keeps_timeout") and before is not None:
-            at.limit, at.since = before.limit, before.since
+            at.limit, at.since, at.thawed = before.limit, before.since, before.thawed
         run.frames[frame] = at
 
     def _limit(self, run: Run, o: Order) -> None:

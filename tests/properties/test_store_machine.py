@@ -82,8 +82,8 @@ INPUT = {"items": [1, 2, 3]}
 NOTE = {"by": "ann"}
 LARGE = os.environ.get("PENSTOCK_TEST_MACHINE") == "large"
 MACHINE = settings(
-    max_examples=300 if LARGE else 25,
-    stateful_step_count=80 if LARGE else 40,
+    max_examples=300 if LARGE else 50,
+    stateful_step_count=80 if LARGE else 50,
     deadline=None,
     derandomize=not LARGE,
     suppress_health_check=list(HealthCheck),
@@ -323,7 +323,8 @@ class StoreMachine(RuleBasedStateMachine):
             if run.ending:
                 assert f"ending|{identity}||" in entries
             elif not run.paused and f"resuming|{identity}||" not in entries:
-                assert unreachable(identity, run, entries) == []
+                lost = unreachable(identity, run, entries)
+                assert not lost, f"{lost} in {run}, with {entries}"
             if run.ended:
                 lives = [life_s(self.redis, key) for key in self.store.keys.execution(identity)[:7]]
                 assert -1 not in lives

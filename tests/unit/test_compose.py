@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from engine.cli.main import COMMANDS
+from engine.config import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -119,6 +120,12 @@ def test_redis_keeps_what_it_was_told(compose: dict[str, Any]) -> None:
 
 def test_workers_can_be_scaled(compose: dict[str, Any]) -> None:
     assert not {"container_name", "ports", "hostname"} & set(compose["services"]["worker"])
+
+
+def test_a_worker_has_the_time_to_drain_before_it_is_killed(compose: dict[str, Any]) -> None:
+    grace = compose["services"]["worker"]["stop_grace_period"]
+    assert int(grace.removesuffix("s")) > Settings().shutdown_grace_s + 5
+    assert compose["services"]["worker"]["init"] is True
 
 
 def test_our_services_run_commands_that_exist(compose: dict[str, Any]) -> None:

@@ -100,6 +100,21 @@ def test_a_message_before_its_time_is_refused(any_redis: Redis) -> None:
     assert isinstance(claim(driver, message), Claim)
 
 
+def test_what_was_taken_before_its_time_is_sent_again_when_it_is_due(any_redis: Redis) -> None:
+    driver, _ = started(any_redis, SOON)
+    driver.step()
+    (message,) = driver.collect()
+    assert claim(driver, message) is Verdict.EARLY
+    driver.hand.clear()
+    any_redis.lpush(driver.store.keys.queue, message.text)  # something always waits there
+    driver.pass_time(29)
+    driver.sweep()
+    assert any_redis.llen(driver.store.keys.queue) == 1
+    driver.pass_time(1.2)  # much less than the grace of a message that may be lost
+    driver.sweep()
+    assert any_redis.llen(driver.store.keys.queue) == 2
+
+
 def test_nothing_of_an_execution_that_is_being_stopped_is_claimed(any_redis: Redis) -> None:
     driver, message = at_task(any_redis)
     driver.store.verb("ending", ID, ending="{}", net_ms=5000)
@@ -244,6 +259,31 @@ def test_a_lease_that_is_renewed_does_not_end(any_redis: Redis) -> None:
     driver.sweep()
     state = driver.store.state(ID, "")
     assert state is not None and state["st"] == "READY"
+
+
+def test_no_lease_ends_soon_after_a_time_in_which_nobody_has_looked(any_redis: Redis) -> None:
+    driver, message = at_task(any_redis)
+    claim(driver, message)
+    driver.pass_time(20)
+    driver.sweeper.sweep(patient=True)
+    assert standing_of(driver) == "RUNNING"
+    any_redis.set(driver.store.keys.calm, "0", px=60_000)  # they have looked, for long enough
+    driver.sweeper.sweep(patient=True)
+    assert standing_of(driver) == "READY"
+
+
+def test_what_a_lost_worker_held_is_forgotten(any_redis: Redis) -> None:
+    driver, message = at_task(any_redis)
+    claim(driver, message)
+    driver.pass_time(20)
+    driver.sweep()
+    assert standing_of(driver) == "READY"
+    assert any_redis.hlen(driver.store.keys.held("w1")) == 0
+
+
+def standing_of(driver: Driver) -> str | None:
+    state = driver.store.state(ID, "")
+    return None if state is None else str(state["st"])
 
 
 def test_what_a_worker_holds_is_forgotten_when_it_is_gone(any_redis: Redis) -> None:
