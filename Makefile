@@ -43,8 +43,9 @@ chaos: $(READY) ## kill workers, Redis and the network while flows run; some min
 	@$(BIN)/python -m tests.chaos.recovery
 	@$(BIN)/python -m pytest tests/chaos tests/acceptance/test_kills.py -m '' --timeout 600
 
-soak: $(READY) ## ten minutes of steps, and Redis is as small as before
-	@$(BIN)/python -m tests.chaos.soak $(ARGS)
+soak: $(READY) ## ten minutes of steps, then 100,000 that wait: what stays, what it costs
+	@$(BIN)/python -m tests.chaos.soak
+	@$(BIN)/python -m tests.chaos.sleepers
 
 bench: $(READY) ## speeds, as ratios to plain Celery on the same Redis
 	@$(BIN)/python -m tests.bench $(ARGS)

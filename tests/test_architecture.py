@@ -34,6 +34,7 @@ SLEEPERS = (
     "tests/chaos/faults.py",
     "tests/chaos/proxy.py",
     "tests/chaos/run.py",
+    "tests/chaos/sleepers.py",
 )
 FACADE_NAMES = ["Engine", "ExecutionFailed", "TaskError", "task"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +57,7 @@ def approval_link(runtime: Runtime, token: str, valid_s: float = LINK_VALID_S) -
         InvalidArgument: the token is not ours.
     """
     runtime.tokens.read(token)
-    return runtime.tokens.seal(token, time.time() + valid_s)
+    return runtime.tokens.seal(token, runtime.store.clock.now_s() + valid_s)
 
 
 def token_of_link(runtime: Runtime, link: str) -> str:
@@ -67,4 +66,4 @@ def token_of_link(runtime: Runtime, link: str) -> str:
     Raises:
         InvalidArgument: the link is not ours, or its time is over.
     """
-    return runtime.tokens.unseal(link, time.time())
+    return runtime.tokens.unseal(link, runtime.store.clock.now_s())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -35,13 +34,12 @@ from engine.runtime.ending import Ending
 from engine.runtime.pausing import pause, resume
 from engine.runtime.redriving import Redrive, redrive
 from engine.runtime.reports import report
-from engine.runtime.scripts import Answer
 from engine.runtime.skipping import Skip, skip
 from engine.runtime.starting import Start, start
-from engine.runtime.store import ExecutionStore
 from tasks.errors import TaskError
-from tests.driven import Message, WatchedScripts
+from tests.driven import Message
 from tests.driving import Died, Driver
+from tests.properties.modelled_store import NO_HITCH, Hitch, Late, ModelledScripts
 from tests.properties.store_model import Run, StoreModel
 from tests.stores import life_s, without_ttl
 
@@ -78,71 +76,25 @@ FLOWS = {
 """,
 }
 STEPS = ("first", "soon", "asks", "both", "left", "rest", "all", "one", "night", "after")
-INPUT = {"items": [1, 2, 3]}
+INPUT = {"items": [1, 2, 3], "large": "x" * 2000}
+GOOD = {"kind": "reported", "output": {}}
 NOTE = {"by": "ann"}
 LARGE = os.environ.get("PENSTOCK_TEST_MACHINE") == "large"
 MACHINE = settings(
-    max_examples=300 if LARGE else 50,
+    max_examples=300 if LARGE else 40,
     stateful_step_count=80 if LARGE else 50,
     deadline=None,
     derandomize=not LARGE,
     suppress_health_check=list(HealthCheck),
 )
-DIES = st.one_of(st.none(), st.none(), st.integers(1, 6))
-"""After how many looks at the store somebody dies, two for each call; mostly nobody does."""
-
-
-class ModelledScripts(WatchedScripts):
-    """The verbs, each of them called of the model, too; `twice`: a reply was lost."""
-
-    def __init__(self, redis: Redis, model: StoreModel) -> None:
-        super().__init__(redis)
-        self.redis, self.model = redis, model
-        self.wrong: list[str] = []
-        self.twice = False
-        self.dies: int | None = None
-
-    def call(self, verb: str, keys: Sequence[str], order: dict[str, Any], *more: str) -> Answer:
-        """As the verbs'."""
-        self._live()
-        queued = self.redis.llen(keys[10]) != 0
-        answer = super().call(verb, keys, order, *more)
-        expected = self.model.call(verb, order, [answer.verdict, *answer.values], queued)
-        if answer.verdict != expected:
-            self.wrong.append(f"{verb} says {answer}, not {expected}: {order}")
-        if self.twice:
-            again = super().call(verb, keys, order, *more)
-            if _timeless(verb, again) != _timeless(verb, answer):
-                self.wrong.append(f"{verb} says {again} when repeated, not {answer}: {order}")
-        self._live()
-        return answer
-
-    def _live(self) -> None:
-        if self.dies is not None:
-            self.dies -= 1
-            if self.dies == 0:
-                raise Died
-
-
-def _timeless(verb: str, answer: Answer) -> Any:
-    """An answer without what tells the time."""
-    timed = verb == "claim"
-    return answer.verdict, answer.values[:1] if timed and answer.applied else (
-        () if timed else answer.values
-    )
-
-
-class Late:
-    """A store in which a claim was made some time ago."""
-
-    def __init__(self, store: ExecutionStore, claim: Claim) -> None:
-        self._store, self._claim = store, claim
-
-    def claim(self, *_: Any) -> Claim:
-        return self._claim
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
+AT = st.integers(0, 50)
+SOMEBODY = ("works", "claims", "sweeps", "stops", "pauses", "resumes", "redrives", "skips")
+HITCHES = st.builds(
+    Hitch,
+    twice=st.booleans(),
+    what=st.sampled_from(["", "", "", "dies", "dies", *SOMEBODY]),
+    look=st.integers(1, 8),
+)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -157,10 +109,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.tokens: list[str] = []
         self.fails = False
         functions = {"work": self._work, "ask": self._ask}
-        limits = Settings(lease_s=10, dispatch_grace_s=10, max_losses=1000)
+        limits = Settings(lease_s=10, dispatch_grace_s=10, max_losses=1000, inline_limit_bytes=1024)
         self.driver = Driver(self.redis, functions, batch=1, settings=limits)
         self.store, self.runtime = self.driver.store, self.driver.runtime
-        self.store.scripts = self.scripts = ModelledScripts(self.redis, self.model)
+        self.scripts = ModelledScripts(self.redis, self.model, self._meanwhile)
+        self.store.scripts = self.scripts
         for name, steps in FLOWS.items():
             self.driver.deploy(
                 f"version: v1\ntype: flow\ntimeoutSeconds: 20000\nsteps:{steps}", name
@@ -176,34 +129,53 @@ class StoreMachine(RuleBasedStateMachine):
         self.tokens.append(input["token"])
         return self._work(input, ctx)
 
-    def _do(self, what: Any, twice: bool = False, dies: int | None = None) -> None:
+    def _do(self, what: Any, hitch: Hitch = NO_HITCH) -> None:
         """Does something as a process that may die of it, or be refused."""
-        self.scripts.twice, self.scripts.dies = twice, dies
+        self.scripts.hitch, self.scripts.looks = hitch, 0
         try:
             with suppress(Died, EngineError):
                 what()
         finally:
-            self.scripts.twice, self.scripts.dies = False, None
+            self.scripts.hitch = NO_HITCH
         wrong, self.scripts.wrong = self.scripts.wrong, []
         assert not wrong, "\n".join(wrong)
         self.driver.collect()
 
-    def _work_at(self, message: Message, claim: Claim) -> None:
-        conductor = Conductor(self.runtime, self.driver.runner)
-        conductor.store = Late(self.store, claim)  # type: ignore[assignment]  # all but its claim
-        conductor.advance(message.pointer, claim.holder)
+    def _meanwhile(self, what: str, flow: str) -> None:
+        """What somebody else does while a process is at an execution of a flow."""
+        self.driver.collect()
+        with suppress(EngineError):
+            match what:
+                case "works":
+                    self._take(-1, keep=False, at_once=True)
+                case "claims":
+                    self._take(-1, keep=True)
+                case "sweeps":
+                    self._pass_time(30)
+                    self.driver.sweeper.sweep()
+                case "skips":
+                    for step in STEPS:
+                        self._skip(flow, step)
+                case _:
+                    self._operate(what, flow)
 
-    @initialize(flow=st.sampled_from(sorted(FLOWS)), twice=st.booleans())
-    def begins(self, flow: str, twice: bool) -> None:
-        self.starts(flow, twice)
+    def _operate(self, what: str, flow: str, freeze: bool = True) -> None:
+        match what:
+            case "stops":
+                Ending(self.runtime).stop(flow, "e-1", ExecutionStatus.STOPPED, None, None)
+            case "pauses":
+                pause(self.runtime, flow, "e-1", freeze, NOTE)
+            case "resumes":
+                resume(self.runtime, flow, "e-1", NOTE)
+            case _:
+                redrive(self.runtime, Redrive(flow, "e-1", note=NOTE))
 
-    @rule(flow=st.sampled_from(sorted(FLOWS)), twice=st.booleans())
-    def starts(self, flow: str, twice: bool) -> None:
-        self._do(lambda: start(self.runtime, Start(flow, "e-1", INPUT)), twice)
+    def _skip(self, flow: str, step: str) -> None:
+        with suppress(EngineError):
+            skip(self.runtime, Skip(flow, "e-1", step, {}, None, NOTE))
 
-    @rule(at=st.integers(0, 50), keep=st.booleans(), twice=st.booleans(), dies=DIES)
-    def gets_a_message(self, at: int, keep: bool, twice: bool, dies: int | None) -> None:
-        """A worker claims what a message points to; `keep`: the message will come again."""
+    def _take(self, at: int, keep: bool, at_once: bool = False) -> None:
+        """A worker takes a message; unless at once, what it has claimed is done later."""
         if not self.driver.hand:
             return
         message = self.driver.hand[at % len(self.driver.hand)]
@@ -211,26 +183,39 @@ class StoreMachine(RuleBasedStateMachine):
             self.driver.hand.remove(message)
         holder = self.driver.holder_of(message)
         if message.pointer.kind == "lane":
-            self._do(lambda: self.driver.lanes.run(message.pointer, holder), twice, dies)
-            return
-
-        def claims() -> None:
+            self.driver.lanes.run(message.pointer, holder)
+        elif at_once:
+            self.driver.conductor.advance(message.pointer, holder)
+        else:
             claim = self.store.claim(message.pointer, holder)
             if isinstance(claim, Claim):
                 self.claims.append((message, claim))
 
-        self._do(claims, twice, dies)
+    def _work_at(self, message: Message, claim: Claim) -> None:
+        conductor = Conductor(self.runtime, self.driver.runner)
+        conductor.store = Late(self.store, claim)  # type: ignore[assignment]  # all but its claim
+        conductor.advance(message.pointer, claim.holder)
 
-    @rule(
-        at=st.integers(0, 50),
-        stays=st.booleans(),
-        fails=st.sampled_from([False, False, True]),
-        twice=st.booleans(),
-        dies=DIES,
-    )
-    def ends_what_it_holds(
-        self, at: int, stays: bool, fails: bool, twice: bool, dies: int | None
-    ) -> None:
+    @initialize(flow=st.sampled_from(sorted(FLOWS)), hitch=HITCHES)
+    def begins(self, flow: str, hitch: Hitch) -> None:
+        self.starts(flow, hitch)
+
+    @rule(flow=st.sampled_from(sorted(FLOWS)), hitch=HITCHES)
+    def starts(self, flow: str, hitch: Hitch) -> None:
+        self._do(lambda: start(self.runtime, Start(flow, "e-1", INPUT)), hitch)
+
+    @rule(at=AT, keep=st.booleans(), hitch=HITCHES)
+    def gets_a_message(self, at: int, keep: bool, hitch: Hitch) -> None:
+        """A worker claims what a message points to; `keep`: the message will come again."""
+        self._do(lambda: self._take(at, keep), hitch)
+
+    @rule(at=AT, hitch=HITCHES)
+    def does_what_a_message_asks_for(self, at: int, hitch: Hitch) -> None:
+        """A worker, without a pause between its claim and its end."""
+        self._do(lambda: self._take(at, keep=False, at_once=True), hitch)
+
+    @rule(at=AT, stays=st.booleans(), fails=st.sampled_from([False, False, True]), hitch=HITCHES)
+    def ends_what_it_holds(self, at: int, stays: bool, fails: bool, hitch: Hitch) -> None:
         """A worker does what it has claimed, in time or not; `stays`: it does so again later."""
         if not self.claims:
             return
@@ -238,65 +223,54 @@ class StoreMachine(RuleBasedStateMachine):
         if not stays:
             self.claims.remove((message, claim))
         self.fails = fails
-        self._do(lambda: self._work_at(message, claim), twice, dies)
+        self._do(lambda: self._work_at(message, claim), hitch)
         self.fails = False
 
-    @rule(at=st.integers(0, 50), twice=st.booleans(), dies=DIES)
-    def does_what_a_message_asks_for(self, at: int, twice: bool, dies: int | None) -> None:
-        """A worker, without a pause between its claim and its end."""
-        if self.driver.hand:
-            message = self.driver.hand[at % len(self.driver.hand)]
-            self._do(partial(self.driver.deliver, message), twice, dies)
+    @rule(at=AT, look=st.integers(1, 4), hitch=HITCHES)
+    def is_overtaken(self, at: int, look: int, hitch: Hitch) -> None:
+        """A worker stands still, or dies at a lane, until another has what it was at."""
+        if not self.driver.hand:
+            return
+        lane = self.driver.hand[at % len(self.driver.hand)].pointer.kind == "lane"
+        self._do(lambda: self._take(at, keep=False), Hitch(what="dies" if lane else "", look=look))
+        self.time_passes(60, hitch)
+        self._do(lambda: self._take(-1, keep=False))
 
-    @rule(at=st.integers(0, 50))
+    @rule(at=AT)
     def loses_a_message(self, at: int) -> None:
         if self.driver.hand:
             del self.driver.hand[at % len(self.driver.hand)]
 
-    @rule(seconds=st.sampled_from([10, 30, 60, 3600, 7200]), twice=st.booleans(), dies=DIES)
-    def time_passes(self, seconds: int, twice: bool, dies: int | None) -> None:
+    @rule(seconds=st.sampled_from([10, 30, 60, 3600, 7200]), hitch=HITCHES)
+    def time_passes(self, seconds: int, hitch: Hitch) -> None:
         """And a sweeper looks for what is due."""
         self._pass_time(seconds)
-        self._do(self.driver.sweeper.sweep, twice, dies)
+        self._do(self.driver.sweeper.sweep, hitch)
 
     def _pass_time(self, seconds: int) -> None:
         self.driver.pass_time(seconds)
         self.model.now += seconds * 1000
 
-    @rule(at=st.integers(0, 50), fails=st.booleans(), twice=st.booleans(), dies=DIES)
-    def reports(self, at: int, fails: bool, twice: bool, dies: int | None) -> None:
+    @rule(at=AT, fails=st.booleans(), hitch=HITCHES)
+    def reports(self, at: int, fails: bool, hitch: Hitch) -> None:
         if not self.tokens:
             return
         token = self.tokens[at % len(self.tokens)]
-        good = {"kind": "reported", "output": {}}
         bad = {"kind": "raised", "error": "Test.No", "cause": ""}
-        self._do(lambda: report(self.runtime, token, bad if fails else good), twice, dies)
-
-    @rule(flow=st.sampled_from(sorted(FLOWS)), twice=st.booleans(), dies=DIES)
-    def stops(self, flow: str, twice: bool, dies: int | None) -> None:
-        ending, status = Ending(self.runtime), ExecutionStatus.STOPPED
-        self._do(lambda: ending.stop(flow, "e-1", status, None, None), twice, dies)
-
-    @rule(flow=st.sampled_from(sorted(FLOWS)), freeze=st.booleans(), twice=st.booleans(), dies=DIES)
-    def pauses(self, flow: str, freeze: bool, twice: bool, dies: int | None) -> None:
-        self._do(lambda: pause(self.runtime, flow, "e-1", freeze, NOTE), twice, dies)
-
-    @rule(flow=st.sampled_from(sorted(FLOWS)), twice=st.booleans(), dies=DIES)
-    def resumes(self, flow: str, twice: bool, dies: int | None) -> None:
-        self._do(lambda: resume(self.runtime, flow, "e-1", NOTE), twice, dies)
-
-    @rule(flow=st.sampled_from(sorted(FLOWS)), twice=st.booleans(), dies=DIES)
-    def redrives(self, flow: str, twice: bool, dies: int | None) -> None:
-        self._do(lambda: redrive(self.runtime, Redrive(flow, "e-1", note=NOTE)), twice, dies)
+        self._do(lambda: report(self.runtime, token, bad if fails else GOOD), hitch)
 
     @rule(
+        what=st.sampled_from(["stops", "pauses", "resumes", "resumes", "redrives", "redrives"]),
         flow=st.sampled_from(sorted(FLOWS)),
-        step=st.sampled_from(STEPS),
-        twice=st.booleans(),
-        dies=DIES,
+        freeze=st.booleans(),
+        hitch=HITCHES,
     )
-    def skips(self, flow: str, step: str, twice: bool, dies: int | None) -> None:
-        self._do(lambda: skip(self.runtime, Skip(flow, "e-1", step, {}, None, NOTE)), twice, dies)
+    def operates(self, what: str, flow: str, freeze: bool, hitch: Hitch) -> None:
+        self._do(lambda: self._operate(what, flow, freeze), hitch)
+
+    @rule(flow=st.sampled_from(sorted(FLOWS)), step=st.sampled_from(STEPS), hitch=HITCHES)
+    def skips(self, flow: str, step: str, hitch: Hitch) -> None:
+        self._do(lambda: self._skip(flow, step), hitch)
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:
@@ -325,9 +299,8 @@ class StoreMachine(RuleBasedStateMachine):
             elif not run.paused and f"resuming|{identity}||" not in entries:
                 lost = unreachable(identity, run, entries)
                 assert not lost, f"{lost} in {run}, with {entries}"
-            if run.ended:
-                lives = [life_s(self.redis, key) for key in self.store.keys.execution(identity)[:7]]
-                assert -1 not in lives
+            lives = {life_s(self.redis, key) for key in self.store.keys.execution(identity)[:7]}
+            assert -1 not in lives if run.ended else lives <= {-1, -2}
 
     def teardown(self) -> None:
         """Whatever was done to them, all executions can be brought to their end."""
@@ -337,7 +310,7 @@ class StoreMachine(RuleBasedStateMachine):
             for message in list(self.driver.hand):
                 self._do(partial(self.driver.deliver, message))
             for token in self.tokens:
-                self._do(partial(report, self.runtime, token, {"kind": "reported", "output": {}}))
+                self._do(partial(report, self.runtime, token, GOOD))
             if all(run.ended for run in self.model.runs.values()):
                 break
             due_ms = min(self.driver._dues(), default=0)
