@@ -22,7 +22,7 @@ class Hitch:
 
     `twice`: each reply is lost, and its call made again. `what` happens before or after a call, at
     the look of that number, two for each call: "dies", or the name of what somebody else does;
-    claims also come between a call and its repetition.
+    with `twice`, a claim comes between a call and its repetition.
     """
 
     twice: bool = False
@@ -32,7 +32,7 @@ class Hitch:
 
 NO_HITCH = Hitch()
 
-REMEMBERED = ("claim", "lane", "settle", "fork", "wake", "item")
+REMEMBERED = ("settle", "fork", "wake", "item")
 """Verbs that know a call again after somebody else has gone on from there."""
 
 
@@ -61,7 +61,7 @@ class ModelledScripts(WatchedScripts):
             self.wrong.append(f"{verb} says {answer}, not {expected}: {order}")
         if self.hitch.twice:
             if self.hitch.what == "claims" and verb in REMEMBERED:
-                self._look(order)
+                self._somebody(order)
             again = super().call(verb, keys, order, *more)
             if _timeless(verb, again) != _timeless(verb, answer):
                 self.wrong.append(f"{verb} says {again} when repeated, not {answer}: {order}")
@@ -74,6 +74,9 @@ class ModelledScripts(WatchedScripts):
             return
         if self.hitch.what == "dies":
             raise Died
+        self._somebody(order)
+
+    def _somebody(self, order: dict[str, Any]) -> None:
         mine, self.hitch = self.hitch, NO_HITCH
         self.somebody(mine.what, str(order["id"]).partition(":")[0])
         self.hitch = Hitch(mine.twice)

@@ -92,7 +92,7 @@ SOMEBODY = ("works", "claims", "sweeps", "stops", "pauses", "resumes", "redrives
 HITCHES = st.builds(
     Hitch,
     twice=st.booleans(),
-    what=st.sampled_from(["", "", "", "dies", "dies", *SOMEBODY]),
+    what=st.sampled_from(["", "", "", "dies", "dies", "claims", "claims", *SOMEBODY]),
     look=st.integers(1, 8),
 )
 
