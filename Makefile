@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 
 venv: $(READY) ## the environment alone
 
-demo: $(READY) ## restore 300 archived objects and print what happened
+demo: $(READY) ## restore 300 archived objects, stream a photo, and print what happened
 	@$(BIN)/python -m engine.cli.demo
 
 test: $(READY) ## the whole test suite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -83,6 +84,18 @@ class Settings(BaseSettings):
     visibility_timeout_s: float = Field(default=3600.0, ge=60)
     """When the broker hands an unacknowledged message to another worker. Not the way to recover
     from a kill: that is the lease."""
+
+    stream_gather_s: float = Field(default=0.5, gt=0)
+    """How long a stream step waits for free slots of other processes before it runs in its own."""
+
+    stream_idle_s: float = Field(default=60.0, gt=0)
+    """A stream whose reader has taken nothing for so long, or whose source has given nothing, ends
+    with StreamIdle."""
+
+    stream_spool: Path | None = None
+    """Folder in which a stream's input is kept until it ends, so that another process can read it
+    again; one that all workers share lets those of other hosts go on; none: a folder of this
+    user's in the machine's temporary one."""
 
     fleet_result_backend: SecretStr | None = None
     """Celery result backend of the workers that run `celery:` resources, such as

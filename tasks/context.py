@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from tasks.chunk import BytesLike, Chunk
+from tasks.errors import NOT_IN_STREAM, TaskError
 
 
 @dataclass(slots=True, kw_only=True)
@@ -13,7 +16,8 @@ class TaskContext:
     """Handed to a task as its second argument, if it takes one.
 
     As it stands it does nothing: it is what a test or a plain call uses. Whoever runs tasks for
-    real overrides `cancelled`, and `heartbeat` if it has to be told.
+    real overrides `cancelled`, and `heartbeat` if it has to be told; whoever runs them in a
+    stream overrides `read` and `write`.
 
     Attributes:
         execution: Name of the execution.
@@ -43,6 +47,31 @@ class TaskContext:
         A worker needs no word of it: it keeps the lease of what it runs by itself.
         """
 
+    def read(self) -> Iterator[Chunk]:
+        """The chunks that the stage before writes, as they come; ends where they end. Blocking.
+
+        Each call goes on where the last one stopped. The iterator raises when the stream is
+        cancelled or when the stage before has failed: let it pass, there is nothing to mend.
+
+        Raises:
+            TaskError: `NotInStream`, the task does not run as a stage of a stream.
+        """
+        raise self._not_in_stream("read")
+
+    def write(self, data: BytesLike, headers: Mapping[str, str] | None = None) -> None:
+        """Hands a chunk to the stage after this one. Blocks while that one is too far behind.
+
+        Args:
+            data: Given away: change no bytearray after it was written. About 200 KiB at a time
+                is fast; much less costs memory and time for each chunk.
+            headers: What the next stage's `Chunk.headers` will be. None: those of `data`, if it is
+                a Chunk.
+
+        Raises:
+            TaskError: `NotInStream`, the task does not run as a stage of a stream.
+        """
+        raise self._not_in_stream("write")
+
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that names execution, frame, step and attempt in each record's `extra`."""
@@ -51,3 +80,11 @@ class TaskContext:
     def _log_fields(self) -> Mapping[str, Any]:
         names = ("execution", "flow", "step", "frame", "attempt")
         return {name: getattr(self, name) for name in names}
+
+    def _not_in_stream(self, verb: str) -> TaskError:
+        where = f"step {self.step!r}" if self.step else "this call"
+        return TaskError(
+            NOT_IN_STREAM,
+            f"ctx.{verb}() works in a stage of a step of `type: stream`, and {where} is none; "
+            "in a test, run the task by tasks.trying.run_stream",
+        )

@@ -10,6 +10,9 @@ from __future__ import annotations
 THROTTLED = "FC.ResourceThrottled"
 SERVER_ERROR = "FC.InternalServerError"
 INVALID_ARGUMENT = "FC.InvalidArgument"
+NOT_IN_STREAM = "NotInStream"
+INVALID_DATA = "InvalidData"
+MISSING_EXTRA = "MissingExtra"
 
 
 class TaskError(Exception):

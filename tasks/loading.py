@@ -15,7 +15,7 @@ from types import ModuleType, TracebackType
 from tasks.errors import DuplicateTask, TaskLoadError
 from tasks.registry import tasks
 
-SHIPPED = ("tasks.oss",)
+SHIPPED = ("tasks.oss", "tasks.bytes", "tasks.text", "tasks.image")
 """Packages that come with Penstock; light to import, their SDKs are loaded when first used."""
 
 
@@ -43,6 +43,16 @@ def load_tasks(source: str) -> tuple[str, ...]:
 def shipped() -> tuple[str, ...]:
     """Registers the tasks that come with Penstock; the names this call added."""
     return tuple(name for source in SHIPPED for name in load_tasks(source))
+
+
+def warm() -> None:
+    """Does in this process what the first use of a shipped task would have to wait for."""
+    for source in SHIPPED:
+        getattr(sys.modules.get(source), "warm", _nothing)()
+
+
+def _nothing() -> None:
+    """What most packages have to do."""
 
 
 def shipped_flows() -> dict[str, Path]:

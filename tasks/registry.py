@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +15,7 @@ from tasks.context import TaskContext
 from tasks.errors import INVALID_ARGUMENT, DuplicateTask, TaskError
 
 TaskFunction = TypeVar("TaskFunction", bound=Callable[..., Any])
+Stateless: TypeAlias = bool | Callable[[dict[str, Any]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,14 @@ class RegisteredTask:
         function: The function as its author wrote it.
         queue: Queue to run it on; None is the default one.
         timeout_s: Limit of one attempt, if the step sets none; None is no limit.
-        stream: It reads or writes chunks while others run.
+        stream: It reads or writes chunks while others run, by `ctx.read()` and `ctx.write()`.
         is_async: `call` returns a coroutine that the caller awaits.
-        stateless: Running it twice is harmless, so that a repeated run needs no guard.
+        stateless: Running it twice is harmless, so that a repeated run needs no guard. Of a
+            stream task it says more: what it writes for a chunk depends on that chunk and the
+            input alone, and is written before the next chunk is read; so it can go on in the
+            middle, and run several times side by side. A function of the input (the dict as the
+            flow gives it, so it must bear any) tells it where that depends. Any other stream
+            task is run again from its first chunk, and must then write the same chunks again.
         takes_context: It has a second parameter.
         input_model: The pydantic model of its first parameter; None hands it the dict as it is.
     """
@@ -39,7 +45,7 @@ class RegisteredTask:
     timeout_s: float | None = None
     stream: bool = False
     is_async: bool = False
-    stateless: bool = False
+    stateless: Stateless = False
     takes_context: bool = False
     input_model: type[BaseModel] | None = None
 
@@ -53,6 +59,10 @@ class RegisteredTask:
         if self.takes_context:
             return self.function(argument, ctx if ctx is not None else TaskContext())
         return self.function(argument)
+
+    def is_stateless(self, input: dict[str, Any]) -> bool:
+        """Whether it is `stateless` with this input."""
+        return self.stateless(input) if callable(self.stateless) else self.stateless
 
     def argument(self, input: dict[str, Any]) -> Any:
         """The first argument the function gets: the input itself, or its model made of it.
@@ -75,35 +85,51 @@ def task(
     stream: bool = False,
     queue: str | None = None,
     timeout_s: float | None = None,
-    stateless: bool = False,
+    stateless: Stateless = False,
 ) -> Callable[[TaskFunction], TaskFunction]:
     """Registers a function, plain or async, as the task `name`; the function stays as it is.
 
     It takes `(input)` or `(input, ctx)`, where `input` is a dict, or a pydantic model when its
     first parameter is annotated with one. Stacked decorators register it under several names.
+    The rest of the parameters: see RegisteredTask.
 
     Raises:
+        TypeError: Its parameters are others, or a stream task is async: `ctx.read()` and
+            `ctx.write()` block.
         DuplicateTask: A different function has that name. The same function of a module that
             is loaded again takes its own place.
     """
 
     def register(function: TaskFunction) -> TaskFunction:
+        if stream and _is_async(function):
+            raise TypeError(f"task {name!r}: {_where(function)} is async; a stream task is not")
         _add(
-            RegisteredTask(
-                name=name,
-                function=function,
+            replace(
+                described(name, function),
                 queue=queue,
                 timeout_s=timeout_s,
                 stream=stream,
-                is_async=_is_async(function),
                 stateless=stateless,
-                takes_context=_takes_context(name, function),
-                input_model=_input_model(function),
             )
         )
         return function
 
     return register
+
+
+def described(name: str, function: Callable[..., Any]) -> RegisteredTask:
+    """What its parameters tell of a function, under `name`; registers nothing.
+
+    Raises:
+        TypeError: It takes neither (input) nor (input, ctx).
+    """
+    return RegisteredTask(
+        name=name,
+        function=function,
+        is_async=_is_async(function),
+        takes_context=_takes_context(name, function),
+        input_model=_input_model(function),
+    )
 
 
 def tasks() -> Mapping[str, RegisteredTask]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import fakeredis
@@ -9,6 +10,11 @@ import pytest
 import redis
 
 from engine.runtime.embedded import EmbeddedRedis
+
+
+def pytest_configure() -> None:
+    """A shell that starts us in the background has us, and all we start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer, Scripts
 from engine.runtime.sending import served_names
 from engine.runtime.store import ExecutionStore
+from engine.runtime.streaming import Streams
 from engine.runtime.tokens import Tokens
 from workers.context import unwatched_context_of
 from workers.inputs import TaskInput
@@ -97,6 +98,7 @@ def make_runtime(redis: Redis, settings: Settings) -> Runtime:
         definitions=Definitions(redis, store.keys),
         fleet=Fleet(redis, store.keys),
         tokens=Tokens("a secret of the tests"),
+        streams=Streams("redis://no-streams-here", settings, store.keys, redis),
     )
 
 

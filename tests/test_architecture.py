@@ -19,11 +19,13 @@ LAZY_IMPORTS = {
     "engine/__init__.py": "offers Engine by name without loading Celery for the language alone",
     "engine/cli/main.py": "a subcommand is imported when it is called, so that validate is fast",
     "engine/cli/validate.py": "a flow without tasks is checked without importing any",
-    "tasks/storage/extras.py": "the SDKs of extras are imported when a store that needs one opens",
+    "tasks/extras.py": "modules of extras are imported when a task or store first needs one",
     "tasks/loading.py": "imports the modules that the user names",
 }
 BROAD_EXCEPTS = {
     "workers/steps.py": "outermost: what a task raises becomes the failure of its step",
+    "workers/streaming/stage.py": "outermost: what a stage raises becomes the failure of its step",
+    "engine/runtime/streamed.py": "outermost: what a caller's source raises fails its stream",
     "engine/runtime/sweeping.py": "outermost: a timer that fails must not stop the others",
     "workers/relay.py": "outermost: what a broker's client raises must not end the thread",
     "workers/app.py": "outermost: a defect of the engine fails its execution, once",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery, Task
@@ -14,7 +15,7 @@ from kombu.exceptions import OperationalError
 from engine.config import Settings
 from engine.core.outcomes import failure_of
 from engine.errors import BrokerUnavailable, EngineError, ExecutionFailed
-from engine.runtime.canvas import ENGINE_TASKS, make_app
+from engine.runtime.canvas import ENGINE_TASKS, SEAT, make_app
 from engine.runtime.claims import Holder
 from engine.runtime.conductor import Conductor
 from engine.runtime.crashing import crash_point
@@ -25,12 +26,15 @@ from engine.runtime.pointer import Pointer
 from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import STORE_ERRORS, Verdict
+from streams.errors import StreamError, StreamUnavailable
 from tasks import registry
 from workers import limits
 from workers.consumer import PUT_BACK_AFTER_S
 from workers.fleet_results import UNREADABLE, FleetResults
 from workers.plain import PlainSteps
 from workers.steps import REPORT, REPORT_FAILED, StepRunner
+from workers.streaming.answering import Helper
+from workers.streaming.messages import Call
 
 log = logging.getLogger("penstock.worker")
 
@@ -43,9 +47,10 @@ class Bench:
 
     def __init__(self, app: Celery, url: str, settings: Settings) -> None:
         self.runtime: Runtime = make_runtime(url, settings, one_thread=True)
-        runner = StepRunner(self.runtime, app)
-        self.conductor = Conductor(self.runtime, runner)
-        self.lanes = Lanes(self.runtime, runner)
+        self.runner = StepRunner(self.runtime, app)
+        self.conductor = Conductor(self.runtime, self.runner)
+        self.lanes = Lanes(self.runtime, self.runner)
+        self.helper = Helper(self.runtime)
         self.ending = Ending(self.runtime)
         self.plain = PlainSteps(self.runtime, app)
 
@@ -83,12 +88,15 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
         holder = Holder(task.request.hostname or "", task.request.id or "")
         try:
             advance = bench.lanes.run if at.kind == "lane" else bench.conductor.advance
-            if advance(at, holder) is Verdict.FOREIGN:
+            verdict = advance(at, holder)
+            if verdict is Verdict.APPLIED:
+                bench.runner.settled()
+            if verdict is Verdict.FOREIGN:
                 threading.Event().wait(PUT_BACK_AFTER_S)  # no other worker: no busy loop
                 raise Reject(f"{at.execution_id}: left to a worker of its version", requeue=True)
         except Reject:
             raise
-        except (*STORE_ERRORS, BrokerUnavailable, OperationalError):
+        except (*STORE_ERRORS, StreamUnavailable, BrokerUnavailable, OperationalError):
             raise  # Redis or the broker is away: the sweeper sends the step again
         except Exception as error:  # a defect of ours must not come back for ever
             log.exception("the engine failed at %s", at)
@@ -107,8 +115,18 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
             resultrepr_maxsize=1,
         )
     backend = settings.fleet_result_backend
+    _add_seats(app, benches)
     _add_reports(app, benches, FleetResults(backend.get_secret_value() if backend else None))
     return app
+
+
+def _add_seats(app: Celery, benches: Benches) -> None:
+    """The messages by which a stream asks for helpers."""
+
+    @app.task(bind=True, name=SEAT)
+    def seat(task: Task[Any, Any], /, **call: Any) -> None:
+        with suppress(*STORE_ERRORS, StreamError):  # its lead goes on without it
+            benches.here().helper.run(Call(**call), task.request.hostname or "")
 
 
 def _add_reports(app: Celery, benches: Benches, results: FleetResults) -> None:

@@ -7,7 +7,8 @@ that would cost more than a task: outside of tasks the signal is not heard.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 T = TypeVar("T")
 
 _at_task = False
+_noted: list[bool] = []
 
 
 def listen() -> None:
@@ -39,6 +41,19 @@ def within(task: Callable[[], T]) -> T:
         _at_task = False
 
 
+@contextmanager
+def noted() -> Iterator[Callable[[], bool]]:
+    """Within the block the signal interrupts nothing: the function that it gives tells of it."""
+    over: list[bool] = []
+    global _noted
+    _noted, before = over, _noted
+    try:
+        yield lambda: bool(over)
+    finally:
+        _noted = before
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
+    _noted.append(True)
     if _at_task:
         raise SoftTimeLimitExceeded

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_ready, worker_shutdown
+from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
 
 from engine.config import Settings
 from engine.runtime.broker import Broker
@@ -19,7 +19,7 @@ from engine.runtime.connecting import quick_answer_s
 from engine.runtime.engine import make_runtime
 from engine.runtime.fleet import WorkerInfo
 from engine.runtime.probe import check_relayed_wire, check_wire
-from tasks import registry
+from tasks import loading, registry
 from workers.app import make_worker_app
 from workers.keeper import Aside, Keeper
 from workers.leaving import Leaving
@@ -115,5 +115,11 @@ def _attach_keeper(url: str, settings: Settings, info: WorkerInfo, pool: str) ->
             keeper.stop()
 
     worker_init.connect(begin, weak=False)
+    # Each process for itself: what starts threads does not outlive a fork.
+    (worker_process_init if pool == "prefork" else worker_init).connect(_warm, weak=False)
     worker_ready.connect(ready, weak=False)
     worker_shutdown.connect(end, weak=False)
+
+
+def _warm(**_: object) -> None:
+    loading.warm()

@@ -8,6 +8,7 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import md5
 from typing import Any, assert_never
 
@@ -30,6 +31,7 @@ from engine.fdl.resources import (
     FunctionResource,
     NamedResource,
     QueueResource,
+    StreamResource,
     TopicResource,
 )
 from engine.runtime.canvas import STATE_HEADER
@@ -46,6 +48,7 @@ from tasks.registry import RegisteredTask
 from workers import limits
 from workers.context import context_of
 from workers.inputs import TaskInput
+from workers.streaming.lead import Lead
 
 log = logging.getLogger("penstock.worker")
 
@@ -66,6 +69,11 @@ class StepRunner:
     def __init__(self, runtime: Runtime, app: Celery) -> None:
         self.runtime = runtime
         self.app = app
+        self._lead = Lead(runtime, app)
+
+    def settled(self) -> None:
+        """What the last attempt that ran here came to is written down."""
+        self._lead.settled()
 
     def run(self, work: Work) -> hap.Happening:
         """Runs one attempt; an exception of the task becomes a failure with its name."""
@@ -77,6 +85,8 @@ class StepRunner:
                 return self._send(work, resource)
             case CeleryResource():
                 return self._call_fleet(work, resource)
+            case StreamResource():
+                return self._stream(work)
             case ActionResource() if resource.name == START_EXECUTION:
                 return start_execution(self.runtime, work)
             case ActionResource() | FunctionResource() | NamedResource():
@@ -112,6 +122,15 @@ class StepRunner:
             context.log.info("task failed", extra={"error": failure.error}, exc_info=error)
             return hap.TaskRaised(_writable(failure.error), _writable(failure.cause))
         return self._checked(result)
+
+    def _stream(self, work: Work) -> hap.Happening:
+        """Leads a stream; its result is checked as a task's is."""
+        happening = self._lead.run(work)
+        if not isinstance(happening, hap.TaskReturned):
+            return happening
+        checked = self._checked(happening.result)
+        assert isinstance(checked, hap.TaskReturned | hap.TaskRaised)
+        return replace(checked, closed=happening.closed)
 
     def _checked(self, result: Any) -> hap.Happening:
         """The result, if it can be kept."""

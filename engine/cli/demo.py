@@ -1,4 +1,6 @@
-"""`make demo`: an archive of 300 objects is restored by two flows on a real worker and Redis."""
+"""`make demo`: 300 archived objects are restored, and a photo is streamed through four steps at
+once, on a real Redis and two worker processes.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ from rich.console import Console
 import tasks.oss
 from engine.cli.connection import engine_at
 from engine.cli.demo_archive import BUCKET, OBJECTS, THAW_S, DemoArchive, Outcome
+from engine.cli.demo_picture import stream_picture
 from engine.cli.deployment import deploy, read_deployment
-from engine.cli.display import make_display
+from engine.cli.display import Display, make_display
 from engine.cli.ending import ending_in_order
 from engine.cli.exits import exit_code, lines_of
 from engine.cli.local import own_worker
@@ -21,6 +24,7 @@ from engine.cli.run import follow_or_stop
 from engine.config import load_settings
 from engine.errors import EngineError
 from engine.runtime.embedded import EmbeddedRedis
+from engine.runtime.engine import Engine
 from engine.runtime.views import Execution
 
 OUTPUT = Path("demo-output")
@@ -28,6 +32,7 @@ RESULT = "restore-result.txt"
 PAGE_KEYS = 100
 GROUP_KEYS = 5
 POLL_S = 0.5
+WORKERS = 2
 SLOTS = 2
 
 _FLOWS = Path(tasks.oss.__file__).with_name("flows")
@@ -52,20 +57,38 @@ def _demo(console: Console) -> int:
     before = archive.states()
     frozen = sum(state == "frozen" for state in before.values())
     _tell(console, f"archive  {frozen} frozen objects in {archive.root}, thawing in {THAW_S:g} s")
-    execution = _restore(console, archive)
+    with ExitStack() as stack:
+        display = make_display(console)
+        engine = _stack(stack, console, display, archive)
+        execution = _restore(engine, display, archive)
+        streamed = stream_picture(engine, OUTPUT)
     took_s = (execution.stopped_time or 0) - execution.started_time
     if execution.error:
         _tell(console, f"{execution.status}: {execution.error}: {execution.cause}")
     outcomes = archive.outcomes(before)
     restored = sum(outcome.readable and outcome.before == "frozen" for outcome in outcomes)
     result = _write_result(outcomes)
+    print(*streamed.lines, sep="\n")
     print(f"restored {restored} of {OBJECTS} objects in {took_s:.1f} s")
     print(f"result: {result}")
-    return 0 if restored == OBJECTS else 1
+    print(f"picture: {streamed.path}")
+    return 0 if restored == OBJECTS and streamed.well else 1
 
 
-def _restore(console: Console, archive: DemoArchive) -> Execution:
-    """Runs the two flows on an embedded Redis and a worker process; both end with it."""
+def _stack(stack: ExitStack, console: Console, display: Display, archive: DemoArchive) -> Engine:
+    """An embedded Redis and two worker processes, which end with the stack; an engine at it."""
+    redis = stack.enter_context(EmbeddedRedis())
+    _tell(console, f"redis    embedded, process {redis.pid}")
+    slots = ["-c", str(load_settings().concurrency or SLOTS)]
+    for _ in range(WORKERS):
+        worker = own_worker(redis.url, [], display.say, slots, archive.environment)
+        stack.enter_context(worker)
+        _tell(console, f"worker   process {worker.pid}, {slots[-1]} slots")
+    return stack.enter_context(engine_at(redis.url))
+
+
+def _restore(engine: Engine, display: Display, archive: DemoArchive) -> Execution:
+    """Runs the two flows."""
     main_file, sub_file = str(_FLOWS / "mainRestoreFlow.yml"), str(_FLOWS / "restoreFlow.yml")
     files = read_deployment(main_file, [f"restoreFlow={sub_file}"])
     given = {
@@ -78,18 +101,9 @@ def _restore(console: Console, archive: DemoArchive) -> Execution:
         "pollInterval": POLL_S,
         "workers": 4,
     }
-    with ExitStack() as stack:
-        display = make_display(console)
-        redis = stack.enter_context(EmbeddedRedis())
-        _tell(console, f"redis    embedded, process {redis.pid}")
-        slots = ["-c", str(load_settings().concurrency or SLOTS)]
-        worker = own_worker(redis.url, [], display.say, slots, archive.environment)
-        stack.enter_context(worker)
-        _tell(console, f"worker   process {worker.pid}, {slots[-1]} slots")
-        engine = stack.enter_context(engine_at(redis.url))
-        deploy(engine, files)
-        run = engine.start_execution(files[0].name, given, "demo")
-        return follow_or_stop(engine, display, run.flow_name, run.name)
+    deploy(engine, files)
+    run = engine.start_execution(files[0].name, given, "demo")
+    return follow_or_stop(engine, display, run.flow_name, run.name)
 
 
 def _write_result(outcomes: Sequence[Outcome]) -> Path:

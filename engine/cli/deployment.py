@@ -17,7 +17,7 @@ from engine.fdl.problems import Problem
 from engine.fdl.resources import FlowResource
 from engine.runtime.definitions import NAME, plain_name
 from engine.runtime.engine import Engine
-from engine.runtime.sending import is_served
+from engine.runtime.sending import is_served, unserved_task
 
 TASK_UNSERVED = "TASK_UNSERVED"
 FLOW_UNKNOWN = "FLOW_UNKNOWN"
@@ -116,7 +116,7 @@ def _problem(engine: Engine, path: str, node: Node) -> Problem | None:
         return _warning(path, mark, FLOW_UNKNOWN, text)
     if is_served(engine.runtime, node):
         return None
-    task = node.resource.display
+    task = unserved_task(engine.runtime, node)
     text = f"{name}: no worker serves '{task}'; name the file of its task with --tasks"
     return _warning(path, mark, TASK_UNSERVED, text)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Protocol
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
@@ -43,6 +43,14 @@ class Display(Protocol):
         """Writes a worker's line between."""
         ...
 
+    def tell(self, line: str) -> None:
+        """Writes a line of our own."""
+        ...
+
+    def add(self, below: Callable[[], RenderableType]) -> None:
+        """Shows something of its own below the steps, where that can change in place."""
+        ...
+
 
 def make_display(console: Console) -> Display:
     """The live tree on a terminal, else plain lines."""
@@ -55,6 +63,7 @@ class LiveDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._follower: Follower | None = None
+        self._below: Callable[[], RenderableType] | None = None
         self._starting = Spinner("dots", "starting", style="cyan")
         self._live = Live(
             console=console, refresh_per_second=FRAMES_PER_S, get_renderable=self._draw
@@ -82,10 +91,19 @@ class LiveDisplay:
         """Writes above the tree."""
         self._console.print(Text(f"worker: {line}", style="dim"))
 
+    def tell(self, line: str) -> None:
+        """Writes a line."""
+        self._console.print(Text(line))
+
+    def add(self, below: Callable[[], RenderableType]) -> None:
+        """Draws it below the tree from now on."""
+        self._below = below
+
     def _draw(self) -> RenderableType:
         if self._follower is None:
             return self._starting
-        return step_tree(self._follower.executions, self._follower.root, self._console)
+        tree = step_tree(self._follower.executions, self._follower.root, self._console)
+        return tree if self._below is None else Group(tree, self._below())
 
 
 class PlainDisplay:
@@ -119,6 +137,13 @@ class PlainDisplay:
     def say(self, line: str) -> None:
         """Writes a line."""
         self._write(f"worker: {line}")
+
+    def tell(self, line: str) -> None:
+        """Writes a line."""
+        self._write(line)
+
+    def add(self, below: Callable[[], RenderableType]) -> None:
+        """Does nothing: lines do not change in place."""
 
     def _write(self, line: str) -> None:
         self._console.print(escape(line), highlight=False, soft_wrap=True)

@@ -115,6 +115,11 @@ def _steps(steps: tuple[StepForm, ...], indent: str) -> Iterator[str]:
             delays = ", ".join(f"{delay:g}" for delay in policy.delays_s)
             jitter = ", with jitter" if policy.jitter else ""
             yield f"{indent}  policy {'|'.join(policy.errors)}: after {delays} s{jitter}"
+        for stage in step.stages:
+            lanes = f", {stage.concurrency} at once" if stage.concurrency > 1 else ""
+            yield f"{indent}  stage  {stage.name}: {stage.task} -> {stage.queue}{lanes}"
+        for edge in step.edges:
+            yield f"{indent}  edge   {edge.writer} -> {edge.reader}, at most {edge.holds} bytes"
         for inner in step.series.values():
             yield from _steps(inner, indent + "  ")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.cli.stream_facts import stream_fact
 from engine.core.events import Event, EventType
 from engine.core.graph import Graph, sub_series
 from engine.core.states import ExecutionStatus
@@ -34,7 +35,8 @@ class StepProgress:
     not known), `done` how many of them ended, `failed` how many badly; `kept` of those that ended
     well before a redrive are not run again. `since` is when the oldest open visit began, `spent_s`
     how long it took until none was open. `note` says what is special now: a retry, an error.
-    `child` is the (flow, name) of the execution that it started last.
+    `child` is the (flow, name) of the execution that it started last. `stream`: where the stages of
+    the last stream run, and once it is closed what came out of it.
     """
 
     visits: int = 0
@@ -50,6 +52,7 @@ class StepProgress:
     spent_s: float = 0.0
     note: str = ""
     child: tuple[str, str] | None = None
+    stream: str = ""
 
 
 @dataclass(slots=True)
@@ -125,6 +128,8 @@ class Progress:
                 step.note = retry_note(event.detail)
             case EventType.TASK_SUBMITTED:
                 self._note_child(step, event.detail)
+            case EventType.STREAM_OPENED | EventType.STREAM_CLOSED:
+                step.stream = stream_fact(event)
             case _:
                 pass
 

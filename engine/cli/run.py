@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +21,7 @@ from engine.cli.follower import Follower
 from engine.cli.inputs import read_input
 from engine.cli.local import alone, own_worker, redis_for
 from engine.cli.step_tree import duration
+from engine.cli.streaming import SinkFile, SourceFile
 from engine.config import load_settings
 from engine.core.states import ExecutionStatus
 from engine.errors import ExecutionAlreadyCompleted, StoreUnavailable
@@ -41,6 +44,12 @@ def run(
         list[str] | None, typer.Option("--flow", metavar="NAME=FILE", help="A sub-flow.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The execution's name.")] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What the flow's stream reads.")
+    ] = None,
+    sink: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where its stream's bytes go.")
+    ] = None,
 ) -> None:
     """Run a flow on Redis and a worker, started here if none is configured; its output on stdout.
 
@@ -48,8 +57,9 @@ def run(
     """
     given, files = read_input(input), read_deployment(flow, flows or [])
     console = Console(stderr=True)
-    with ending_in_order():
-        succeeded = _run(console, files, given, name, tasks or [])
+    started = Started(files, given, name, source, sink)
+    with ending_in_order(), started.opened() as source_file:
+        succeeded = _run(console, started, source_file, tasks or [])
     if not succeeded:
         raise typer.Exit(FAILED)
 
@@ -95,12 +105,23 @@ def report_end(execution: Execution, console: Console) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What the command was asked to run. `source`, `sink`: files at the ends of its stream."""
+
+    files: Sequence[FlowFile]
+    input: dict[str, object]
+    name: str | None
+    source: Path | None
+    sink: Path | None
+
+    def opened(self) -> AbstractContextManager[SourceFile | None]:
+        """The source, to be read. Raises InvalidArgument."""
+        return SourceFile(self.source) if self.source is not None else nullcontext()
+
+
 def _run(
-    console: Console,
-    files: Sequence[FlowFile],
-    given: dict[str, object],
-    name: str | None,
-    tasks: list[str],
+    console: Console, wanted: Started, source: SourceFile | None, tasks: list[str]
 ) -> bool:
     """Runs and reports the execution; True if it has succeeded."""
     settings = load_settings()
@@ -112,15 +133,31 @@ def _run(
             worker = own_worker(url, tasks, display.say, environment=alone(settings))
             if tasks or settings.redis_url is None:
                 stack.enter_context(worker)
-        deploy(engine, files)
-        _warn(engine, files)
-        started = engine.start_execution(files[0].name, given, name)
-        execution = follow_or_stop(engine, display, started.flow_name, started.name)
+        deploy(engine, wanted.files)
+        _warn(engine, wanted.files)
+        execution = _execute(engine, display, wanted, source)
         succeeded = report_end(execution, console)
         if settings.redis_url is None and succeeded:
             # It is idle, and its Redis goes with it: an end in order would only take seconds.
             worker.kill()
         return succeeded
+
+
+def _execute(
+    engine: Engine, display: Display, wanted: Started, source: SourceFile | None
+) -> Execution:
+    """Starts the execution and shows it to its end."""
+    flow = wanted.files[0].name
+    if wanted.source is None and wanted.sink is None:
+        started = engine.start_execution(flow, wanted.input, wanted.name)
+        return follow_or_stop(engine, display, started.flow_name, started.name)
+    with engine.stream(flow, wanted.input, source, wanted.name) as streamed:
+        sink = SinkFile(streamed, wanted.sink, source)
+        display.add(sink.bars)
+        execution = follow_or_stop(engine, display, flow, streamed.execution.name)
+        sink.finish(execution.status is ExecutionStatus.SUCCEEDED)
+    display.tell(sink.summary())
+    return execution
 
 
 def _starting(console: Console) -> AbstractContextManager[object]:

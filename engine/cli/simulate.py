@@ -11,6 +11,7 @@ import typer
 
 from engine.cli.exits import FAILED
 from engine.cli.inputs import flow_name, read_flows, read_graph, read_input, read_text
+from engine.cli.stored_objects import StoredObjects
 from engine.cli.task_files import load_task_files
 from engine.core.events import Event
 from engine.errors import InvalidArgument
@@ -54,7 +55,7 @@ def simulate(
     functions = {name: task.call for name, task in registered().items()}
     simulation = run(
         graph, given, tasks=functions, flows=subflows, mocks=answers, now=start, seed=seed,
-        flow_name=flow_name(flow),
+        flow_name=flow_name(flow), objects=StoredObjects(),
     )  # fmt: skip
     if history:
         _print_events(simulation.history, start)

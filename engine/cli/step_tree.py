@@ -143,6 +143,8 @@ def _facts(step: StepProgress, over: bool, fork: bool) -> Text:
     spent_s = step.spent_s + (time.time() - step.since if running else 0.0)
     if step.visits and spent_s >= SHORT_S:
         facts.append((duration(spent_s), "bright_black"))
+    if step.stream:
+        facts.append((step.stream, "bright_black"))
     if step.note:
         facts.append((step.note, "red" if step.failures else "yellow"))
     return Text("  ").join(Text(text, style) for text, style in facts)

@@ -10,7 +10,7 @@ from engine.cli.exits import BAD_INPUT, FAILED
 from engine.cli.inputs import read_text
 from engine.core.checks import load_flow
 from engine.errors import FlowInvalid, InvalidArgument
-from engine.fdl.model import TaskStep
+from engine.fdl.model import AttemptedStep
 from engine.fdl.problems import Problem
 
 
@@ -48,10 +48,10 @@ def _problems(file: str, text: str, sources: list[str]) -> tuple[Problem, ...]:
         graph, warnings = load_flow(text, file)
     except FlowInvalid as invalid:
         return invalid.problems
-    if not any(isinstance(node.step, TaskStep) for node in graph.nodes.values()):
+    if not any(isinstance(node.step, AttemptedStep) for node in graph.nodes.values()):
         return warnings
     # Only here: the packages of tasks take as long to import as all the rest.
-    from engine.cli.task_files import load_task_files, unserved
+    from engine.cli.task_files import load_task_files, task_problems
 
     load_task_files(sources)
-    return tuple(sorted([*warnings, *unserved(graph, file)]))
+    return tuple(sorted([*warnings, *task_problems(graph, file)]))

@@ -11,7 +11,9 @@ from engine.fdl.model import Flow, Step
 from engine.fdl.parser import parse_in_part
 from engine.fdl.problems import Problem, Report
 
-INSIDE_A_STEP = frozenset({"UNKNOWN_KEY", "BAD_PATH", "BAD_RESOURCE", "CONFLICTING_KEYS"})
+INSIDE_A_STEP = frozenset(
+    {"UNKNOWN_KEY", "BAD_PATH", "BAD_RESOURCE", "CONFLICTING_KEYS", "NOT_IN_STREAM"}
+)
 """Errors that leave the ways between the steps as they are: the graph is checked all the same."""
 
 

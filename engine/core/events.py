@@ -8,7 +8,7 @@ from typing import Any
 
 
 class EventType(StrEnum):
-    """The 21 types of the language, and our own four for operations."""
+    """The 21 types of the language, our own four for operations, and two for streams."""
 
     EXECUTION_STARTED = "ExecutionStarted"
     EXECUTION_SUCCEEDED = "ExecutionSucceeded"
@@ -35,6 +35,8 @@ class EventType(StrEnum):
     EXECUTION_RESUMED = "ExecutionResumed"
     EXECUTION_REDRIVEN = "ExecutionRedriven"
     STEP_SKIPPED = "StepSkipped"
+    STREAM_OPENED = "StreamOpened"
+    STREAM_CLOSED = "StreamClosed"
 
 
 @dataclass(frozen=True, slots=True)

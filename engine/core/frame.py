@@ -89,6 +89,16 @@ def visit_key(frame: Frame) -> str:
     return f"{frame.id}#{frame.turn}{visit}"
 
 
+def run_key(frame: Frame) -> str:
+    """Names the stream run of the attempt that a frame is at, within its execution.
+
+    An attempt that takes the place of one whose worker died has the run of that one, so that it
+    can go on with it; after any other retry, a redrive or at another visit it is a new run.
+    """
+    step = frame.step
+    return f"{visit_key(frame)}/{step.attempt - step.losses if step else 0}"
+
+
 def index_of(frame_id: str) -> int:
     """The position of a frame among its siblings."""
     return int(frame_id.rpartition(".")[2])

@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.fdl.expressions import Condition, compile_condition
 from engine.fdl.model import (
+    AttemptedStep,
     ChoiceStep,
     FailStep,
     Flow,
@@ -20,6 +21,7 @@ from engine.fdl.model import (
     Mappings,
     ParallelStep,
     Step,
+    StreamStep,
     SucceedStep,
     TaskStep,
     WaitStep,
@@ -57,8 +59,9 @@ class Node:
     """A step at its place.
 
     `next` is the path that follows it (None: its series ends there, also because of `end`);
-    `catches` has the target of each of its catchers; `works` is true when it is or holds a task
-    or a wait, so that passing it is no idle move; `resource` is None unless it is a task.
+    `catches` has the target of each of its catchers; `works` is true when it is or holds a
+    task, a stream or a wait, so that passing it is no idle move; `resource` is None unless it is a
+    task or a stream.
     """
 
     path: str
@@ -147,7 +150,7 @@ def _add_series(
         path = siblings[step.name]
         options = _options(step, path, siblings)
         gotos = {option.series: option.goto for option in options}
-        works = isinstance(step, TaskStep | WaitStep)
+        works = isinstance(step, AttemptedStep | WaitStep)
         for inner_path, inner in sub_series(step, path):
             _add_series(nodes, series, inner, Series(inner_path, path, None, gotos.get(inner_path)))
             works = works or any(nodes[step_path(inner_path, item.name)].works for item in inner)
@@ -159,7 +162,7 @@ def _add_series(
             next=None if following is None or _ends(step) else siblings[following],
             options=options,
             catches=_catches(step, siblings),
-            resource=resource_of(step) if isinstance(step, TaskStep) else None,
+            resource=resource_of(step) if isinstance(step, TaskStep | StreamStep) else None,
             context=_context_use(step),
             works=works,
         )
@@ -184,7 +187,7 @@ def _options(step: Step, path: str, siblings: dict[str, str]) -> tuple[ChoiceOpt
 
 
 def _catches(step: Step, siblings: dict[str, str]) -> tuple[str, ...]:
-    if not isinstance(step, TaskStep):
+    if not isinstance(step, AttemptedStep):
         return ()
     return tuple(_sibling(catcher.goto, step, siblings) for catcher in step.catch)
 
@@ -212,9 +215,13 @@ def _texts(step: Step) -> Iterator[str]:
     """Every text of a step that may be a path under `$context`."""
     yield from _mapping_texts(step.input_mappings)
     yield from _mapping_texts(step.output_mappings)
-    if isinstance(step, TaskStep):
+    if isinstance(step, AttemptedStep):
         yield from _mapping_texts(step.error_mappings)
+    if isinstance(step, TaskStep):
         yield from _deep_texts(step.service_params)
+    if isinstance(step, StreamStep):
+        for stage in step.steps:
+            yield from _mapping_texts(stage.input_mappings)
     yield from _deep_texts([getattr(step, "error", None), getattr(step, "cause", None)])
 
 

@@ -11,9 +11,13 @@ from engine.core.frame import Frame
 
 @dataclass(frozen=True, slots=True)
 class TaskReturned:
-    """The task's attempt returned `result` (of any type: no JSON object is FnF.InvalidLocal)."""
+    """The task's attempt returned `result` (of any type: no JSON object is FnF.InvalidLocal).
+
+    `closed`: the figures of a stream's edges, for its StreamClosed; None: there is none.
+    """
 
     result: Any
+    closed: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +25,20 @@ class TaskRaised:
     """The task's attempt failed. At a step that is no task: it fails, for a reason from outside.
 
     `reported`: somebody reported it by the task's token, so its name stays as it is (an error
-    that an action itself raises gets the action's product).
+    that an action itself raises gets the action's product). `closed`: as in TaskReturned.
     """
 
     error: str
     cause: str
     reported: bool = False
+    closed: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskTimedOut:
-    """The task's attempt took longer than its timeoutSeconds."""
+    """The task's attempt took longer than its timeoutSeconds. `closed`: as in TaskReturned."""
+
+    closed: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +106,14 @@ class Redriven:
 
     `skip`: and is skipped at once. `step`: the root frame enters that top-level step (its path)
     instead, with `local`; `visit`: as that earlier visit of it, whose children are kept.
+    `failure`, an error and a cause: what that leads to cannot be kept, so the step fails.
     """
 
     skip: Skipped | None = None
     step: str | None = None
     local: dict[str, Any] | None = None
     visit: int | None = None
+    failure: tuple[str, str] | None = None
 
 
 Happening: TypeAlias = (

@@ -22,6 +22,7 @@ DEFAULT_FAIL = "FnF.Fail"
 PAYLOAD_TOO_LARGE = "FnF.PayloadTooLarge"
 OUTCOME_UNKNOWN = "FC.Unknown"
 FUNCTION_NOT_FOUND = "FC.FunctionNotFound"
+INVALID_ARGUMENT = "FC.InvalidArgument"
 
 
 @dataclass(frozen=True, slots=True)

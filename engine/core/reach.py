@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from engine.fdl.expressions import ConditionInvalid, compile_condition
 from engine.fdl.model import (
+    AttemptedStep,
     ChoiceStep,
     FailStep,
     ForeachStep,
@@ -15,7 +16,6 @@ from engine.fdl.model import (
     ParallelStep,
     Step,
     SucceedStep,
-    TaskStep,
     WaitStep,
 )
 
@@ -75,7 +75,7 @@ def _exits(step: Step, following: str, known: Known) -> set[str]:
             return set()
         case SucceedStep():
             return {_END}
-        case TaskStep():
+        case AttemptedStep():
             return {after, *(catcher.goto for catcher in step.catch)}
         case ChoiceStep():
             options, falls_through = _takeable(step)
@@ -88,7 +88,7 @@ def _exits(step: Step, following: str, known: Known) -> set[str]:
 
 def _works(step: Step, known: Known) -> bool:
     match step:
-        case TaskStep() | WaitStep() | FailStep():
+        case AttemptedStep() | WaitStep() | FailStep():
             return True
         case ChoiceStep():
             return any(reach_of(option.steps, known).works for option in _takeable(step)[0])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.core.endings import entered
+from engine.core.endings import entered, fail
 from engine.core.events import EventType
 from engine.core.frame import Frame, OpenStep, Scope, index_of
 from engine.core.graph import Graph
 from engine.core.happenings import Redriven, Skipped
+from engine.core.outcomes import Failure
 from engine.core.steps import start_step
 from engine.core.walk import Walk, Where, map_flow_input, merge_output, step_input
-from engine.fdl.model import TaskStep
+from engine.fdl.mappings import InvalidPath
+from engine.fdl.model import AttemptedStep, TaskStep
 
 
 def by_hand(walk: Walk, happening: Skipped | Redriven) -> Where:
@@ -38,7 +40,7 @@ def _redriven(walk: Walk, happening: Redriven) -> Where:
     never_begun = walk.step is None and not walk.visits
     if never_begun:
         map_flow_input(walk)
-    if happening.step is not None:
+    if happening.step is not None and happening.failure is None:
         return _from_step(walk, happening)
     if walk.id:
         walk.record(entered(walk.graph, walk.scopes[0].series), "", {"index": index_of(walk.id)})
@@ -49,6 +51,10 @@ def _redriven(walk: Walk, happening: Redriven) -> Where:
         return walk.graph.series[walk.scopes[0].series].first
     if walk.step is None:
         return None
+    if happening.failure is not None:
+        name = walk.graph.nodes[walk.step.path].step.name
+        walk.record(EventType.STEP_ENTERED, name, {"input": {}})
+        return fail(walk, Failure(*happening.failure))
     return _again(walk, walk.step, happening.skip)
 
 
@@ -82,14 +88,18 @@ def _again(walk: Walk, left: OpenStep, skip: Skipped | None) -> Where:
         walk.exact_ids = True
     retried = left.retried + sum(left.retries)
     attempt = 1
-    if isinstance(node.step, TaskStep):
+    if isinstance(node.step, AttemptedStep):
         attempt = left.attempt + 1
         # A child that is waited for goes on under its name; any other name has been used.
-        retried += node.step.pattern != "sync"
+        retried += not (isinstance(node.step, TaskStep) and node.step.pattern == "sync")
     walk.step = OpenStep(
         left.path, {}, left.visit, attempt, event_id=event_id, retried=retried, redriven=True
     )
-    given = step_input(walk, node)
+    try:
+        given = step_input(walk, node)
+    except InvalidPath:
+        walk.record(EventType.STEP_ENTERED, node.step.name, {"input": {}})
+        raise
     walk.step = replace(walk.step, input=given)
     walk.record(EventType.STEP_ENTERED, node.step.name, {"input": given})
     return start_step(walk, node) if skip is None else _skipped(walk, skip)

@@ -32,6 +32,7 @@ from engine.core.happenings import (
 from engine.core.outcomes import Failure
 from engine.core.redriving import by_hand
 from engine.core.settle import (
+    closed,
     failed,
     own_failure,
     returned,
@@ -42,12 +43,15 @@ from engine.core.settle import (
 )
 from engine.core.states import ExecutionStatus
 from engine.core.steps import advance
+from engine.core.streaming import StageCall, StreamCall
 from engine.core.tasks import TaskCall, task_call
 from engine.core.walk import Walk, Where, leave_step, map_flow_input, walk_from
 from engine.fdl.mappings import InvalidPath
-from engine.fdl.model import ForeachStep, ParallelStep, TaskStep, WaitStep
+from engine.fdl.model import AttemptedStep, ForeachStep, ParallelStep, WaitStep
 
 __all__ = [
+    "StageCall",
+    "StreamCall",
     "TaskCall",
     "abort",
     "begin",
@@ -56,6 +60,7 @@ __all__ = [
     "open_child",
     "open_root",
     "started",
+    "stream_opened",
     "task_call",
 ]
 
@@ -138,6 +143,14 @@ def started(graph: Graph, frame: Frame, worker: str | None = None) -> NewEvent:
     return NewEvent(EventType.TASK_STARTED, graph.nodes[opened.path].step.name, detail)
 
 
+def stream_opened(graph: Graph, frame: Frame, detail: dict[str, Any]) -> NewEvent:
+    """StreamOpened of the attempt a frame is at; `detail` tells where its stages run."""
+    opened = frame.step
+    if opened is None:
+        raise ValueError(f"frame {frame.id!r} stands at no step")
+    return NewEvent(EventType.STREAM_OPENED, graph.nodes[opened.path].step.name, detail)
+
+
 def abort(graph: Graph, frame: Frame) -> tuple[NewEvent, ...]:
     """The Exited events, with `aborted`, of a frame cut off: innermost step first."""
     return aborted(graph, frame)
@@ -170,6 +183,7 @@ def end_event(
 def _react(walk: Walk, happening: Happening) -> Where:
     match happening:
         case TaskReturned():
+            closed(walk, happening.closed)
             return returned(walk, happening.result)
         case Reported():
             return succeeded(walk, happening.output)
@@ -178,6 +192,7 @@ def _react(walk: Walk, happening: Happening) -> Where:
         case Submitted():
             return submitted(walk, happening.detail, happening.on)
         case TaskTimedOut():
+            closed(walk, happening.closed, failed=True)
             return timed_out(walk)
         case WorkerLost():
             return worker_lost(walk)
@@ -194,10 +209,12 @@ def _react(walk: Walk, happening: Happening) -> Where:
 def _raised(walk: Walk, happening: TaskRaised | JoinFailed | SubmitFailed) -> Where:
     """An attempt's error; at any other step one that came from its children or from outside."""
     failure = Failure(happening.error, happening.cause)
-    if not isinstance(walk.standing()[0].step, TaskStep):
+    if not isinstance(walk.standing()[0].step, AttemptedStep):
         return fail(walk, failure)
-    if isinstance(happening, TaskRaised) and happening.reported:
-        return failed(walk, failure)
+    if isinstance(happening, TaskRaised):
+        closed(walk, happening.closed, failed=True)
+        if happening.reported:
+            return failed(walk, failure)
     failure = own_failure(walk, failure.error, failure.cause)
     if isinstance(happening, SubmitFailed):
         return failed(walk, failure, EventType.TASK_SUBMIT_FAILED)

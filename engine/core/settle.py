@@ -1,4 +1,4 @@
-"""Settling: what the end of a task's attempt leads to (success, retry, catch or failure)."""
+"""Settling: what the end of an attempt leads to (success, retry, catch or failure)."""
 
 from __future__ import annotations
 
@@ -20,16 +20,28 @@ from engine.core.policies import matching_catcher, matching_policy, next_retry
 from engine.core.tasks import try_again
 from engine.core.walk import Walk, Where, close_step, leave_step
 from engine.fdl.mappings import Roots
-from engine.fdl.model import TaskStep
+from engine.fdl.model import AttemptedStep, StreamStep, TaskStep
 from engine.fdl.resources import FlowResource
+
+
+def closed(walk: Walk, figures: dict[str, Any] | None, failed: bool = False) -> None:
+    """Records StreamClosed, where there is something to tell of a stream's edges.
+
+    `failed`: the attempt did not come to its end, so how far its bytes came is chance.
+    """
+    if figures is not None:
+        _, step, _ = at_task(walk)
+        detail = {**figures, "aborted": True} if failed else figures
+        walk.record(EventType.STREAM_CLOSED, step.name, detail)
 
 
 def returned(walk: Walk, result: Any) -> Where:
     """The attempt returned: that is its local, unless somebody is still to report it."""
     node, step, _ = at_task(walk)
-    if step.pattern == "waitForCallback":
+    pattern = step.pattern if isinstance(step, TaskStep) else "requestResponse"
+    if pattern == "waitForCallback":
         return submitted(walk, {}, "callback")
-    if step.pattern == "sync" and isinstance(node.resource, FlowResource):
+    if pattern == "sync" and isinstance(node.resource, FlowResource):
         raise ValueError(f"{step.name}: a sync child is reported, it does not return")
     return succeeded(walk, result)
 
@@ -98,15 +110,17 @@ def worker_lost(walk: Walk) -> Where:
     return try_again(walk, opened.retries, opened.losses + 1, 0.0)
 
 
-def at_task(walk: Walk) -> tuple[Node, TaskStep, OpenStep]:
-    """The task that the walk stands at; ValueError when it stands at another kind of step."""
+def at_task(walk: Walk) -> tuple[Node, TaskStep | StreamStep, OpenStep]:
+    """The task or stream that the walk stands at; ValueError when it stands at another step."""
     node, opened = walk.standing()
-    if not isinstance(node.step, TaskStep):
+    if not isinstance(node.step, TaskStep | StreamStep):
         raise ValueError(f"frame {walk.id!r} stands at {node.path}, which is no task")
     return node, node.step, opened
 
 
-def _caught(walk: Walk, node: Node, step: TaskStep, opened: OpenStep, failure: Failure) -> None:
+def _caught(
+    walk: Walk, node: Node, step: AttemptedStep, opened: OpenStep, failure: Failure
+) -> None:
     """Closes the step as handled; its output is what errorMappings make of the error."""
     output: dict[str, Any] = {}
     if step.error_mappings is not None:

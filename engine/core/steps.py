@@ -26,6 +26,7 @@ from engine.fdl.model import (
     ForeachStep,
     ParallelStep,
     PassStep,
+    StreamStep,
     SucceedStep,
     TaskStep,
     WaitStep,
@@ -61,7 +62,7 @@ def start_step(walk: Walk, node: Node) -> Where:
     """Does what a step that has just been entered asks for."""
     _, opened = walk.standing()
     match node.step:
-        case TaskStep():
+        case TaskStep() | StreamStep():
             return schedule(walk)
         case PassStep():
             return leave_step(walk, {})

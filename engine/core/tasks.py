@@ -1,4 +1,4 @@
-"""Task calls: what a task step runs, and how its next attempt is scheduled."""
+"""Task calls: what a task or a stream step runs, and how its next attempt is scheduled."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from engine.core.events import EventType
 from engine.core.frame import Frame, OpenStep
 from engine.core.graph import Graph, Node
 from engine.core.happenings import RunInfo
+from engine.core.streaming import StreamCall, stream_call
 from engine.core.walk import Walk, step_input, walk_from
 from engine.fdl.mappings import service_params
-from engine.fdl.model import TaskPattern, TaskStep
+from engine.fdl.model import StreamStep, TaskPattern, TaskStep
 from engine.fdl.resources import (
     ActionResource,
     FlowResource,
     QueueResource,
     Resource,
+    StreamResource,
     TopicResource,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCall:
-    """What to run for the attempt a task step is at.
+    """What to run for the attempt a task or a stream step is at.
 
     `input` is an object, but for a sub-flow it is what its serviceParams say (see
     `engine.core.outcomes.child_input`); for a queue or topic it holds `MessageBody`.
     `timeout_s` None: no limit. `execution_name`: the fixed name of a sub-flow's execution, with
     its suffix on a retry; None: a random one. `redriven`: the first attempt since a redrive.
+    `stream`: what a stream runs; None for a task.
     """
 
     resource: Resource
@@ -40,25 +43,28 @@ class TaskCall:
     queue: str | None = None
     execution_name: str | None = None
     redriven: bool = False
+    stream: StreamCall | None = None
 
 
 def task_call(graph: Graph, frame: Frame, run: RunInfo) -> TaskCall:
-    """What the task step that a frame stands at runs now.
+    """What the task or stream step that a frame stands at runs now.
 
     Raises:
-        ValueError: the frame stands at no task.
-        InvalidPath: a serviceParams path is not there, in a strict flow; the decision that
+        ValueError: the frame stands at neither.
+        InvalidPath: a path of its call is not there, in a strict flow; the decision that
             scheduled the attempt has failed the step in that case.
     """
     return call_of(walk_from(graph, frame, run))
 
 
 def call_of(walk: Walk) -> TaskCall:
-    """The same for a walk that stands at a task."""
+    """The same for a walk that stands at a task or a stream."""
     node, opened = walk.standing()
     step = node.step
+    if isinstance(step, StreamStep) and isinstance(node.resource, StreamResource):
+        return _stream_call(walk, node, node.resource, step, opened)
     if not isinstance(step, TaskStep) or node.resource is None:
-        raise ValueError(f"{step.name}: not a task")
+        raise ValueError(f"{step.name}: neither a task nor a stream")
     given, name = _call_input(walk, node, step, opened)
     return TaskCall(
         node.resource,
@@ -94,6 +100,21 @@ def try_again(walk: Walk, retries: tuple[int, ...], losses: int, delay_s: float)
     if node.context.token:
         walk.step = replace(walk.step, input=step_input(walk, node))
     return schedule(walk, delay_s)
+
+
+def _stream_call(
+    walk: Walk, node: Node, resource: StreamResource, step: StreamStep, opened: OpenStep
+) -> TaskCall:
+    strict = walk.graph.flow.strict
+    return TaskCall(
+        resource,
+        opened.input,
+        step.timeout_s,
+        "requestResponse",
+        opened.attempt,
+        redriven=opened.redriven,
+        stream=stream_call(step, resource, opened.input, walk.context(node), strict),
+    )
 
 
 def _call_input(walk: Walk, node: Node, step: TaskStep, opened: OpenStep) -> tuple[Any, str | None]:

@@ -13,9 +13,12 @@ NOWHERE = -1
 
 
 def place_of(graph: Graph, path: str) -> int:
-    """The position of the step of the flow's own series that a path leads to or into."""
+    """The position of the step of the flow's own series that a path leads to or into.
+
+    NOWHERE if there is none: a redrive leads away from a step that the newer definition lacks.
+    """
     top = path.partition("/")[0]
-    return next(at for at, step in enumerate(graph.flow.steps) if step.name == top)
+    return next((at for at, step in enumerate(graph.flow.steps) if step.name == top), NOWHERE)
 
 
 def place_in(graph: Graph, frame: Frame) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.fdl.kinds import Kind, ValueUnfit
+from engine.fdl.kinds import ANYTHING, Kind, ValueUnfit
 from engine.fdl.model import Mark
 from engine.fdl.problems import Report
 from engine.fdl.shapes import Shape
@@ -38,7 +38,7 @@ class Fields:
 def read_fields(shape: Shape, node: Node, where: str, report: Report) -> Fields:
     """Reads an object of a shape; what does not fit goes to the report.
 
-    A key whose value is null counts as not there, unless it may hold anything.
+    A key whose value is null counts as not there, but for a mapping's source: it may be null.
     """
     fields = Fields(where, node)
     if node.entries is None:
@@ -49,7 +49,7 @@ def read_fields(shape: Shape, node: Node, where: str, report: Report) -> Fields:
     for name, part in node.entries.items():
         if name not in shape.keys:
             _unknown_key(shape, node, name, where, report)
-        elif part.value is not None or name == "source":
+        elif part.value is not None or (name == "source" and shape.keys[name].holds is ANYTHING):
             fields.nodes[name] = part
             _read_value(shape, name, fields, report)
     _check_presence(shape, fields, report)

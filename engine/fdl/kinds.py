@@ -208,6 +208,8 @@ OBJECT = Kind(read_object, {"type": "object"})
 COUNT = count(0)
 POSITIVE_COUNT = count(1)
 TURNS = count(1, 1000)
+LANES = count(1, 64)
+WINDOW = count(64 * 1024, 256 * 1024 * 1024)
 SECONDS = number(least=0)
 POSITIVE = number(above=0)
 ERROR_NAMES = Kind(

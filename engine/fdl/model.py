@@ -13,6 +13,9 @@ JsonObject: TypeAlias = dict[str, Any]
 
 TaskPattern = Literal["requestResponse", "sync", "waitForCallback"]
 
+DEFAULT_WINDOW_BYTES = 4 * 1024 * 1024
+"""Bytes that may be under way on one edge of a stream, if the flow does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -71,7 +74,20 @@ class StepBase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskStep(StepBase):
+class AttemptedStep(StepBase):
+    """Runs on a worker, in attempts: what may be limited, tried again and caught.
+
+    `timeout_s` is the limit of one attempt; None: no limit of its own.
+    """
+
+    timeout_s: float | None = None
+    error_mappings: Mappings | None = None
+    retry: tuple[RetryPolicy, ...] = ()
+    catch: tuple[Catcher, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStep(AttemptedStep):
     """Runs a function, a sub-flow, a message or an action.
 
     Exactly one of `resource_arn` and `action` is set.
@@ -80,11 +96,38 @@ class TaskStep(StepBase):
     resource_arn: str | None = None
     action: str | None = None
     pattern: TaskPattern = "requestResponse"
-    timeout_s: float | None = None
     service_params: JsonObject | None = None
-    error_mappings: Mappings | None = None
-    retry: tuple[RetryPolicy, ...] = ()
-    catch: tuple[Catcher, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One of the tasks of a stream, with its input from the stream's.
+
+    Exactly one of `resource_arn` and `action` is set. `input_mappings` None: the whole input.
+    """
+
+    name: str
+    resource_arn: str | None = None
+    action: str | None = None
+    input_mappings: Mappings | None = None
+    concurrency: int = 1
+    mark: Mark = field(default=Mark(), compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStep(AttemptedStep):
+    """Runs its stages at the same time; bytes flow from each to the next.
+
+    `source`, `sink`: an object's URI, or a path text into the step's input; None: the caller's
+    bytes, if there is a caller. `fuse`: all stages in one process, or a process each; None: as
+    the workers at hand suggest.
+    """
+
+    steps: tuple[Stage, ...] = ()
+    source: str | None = None
+    sink: str | None = None
+    window_bytes: int = DEFAULT_WINDOW_BYTES
+    fuse: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +201,7 @@ class ForeachStep(StepBase):
 
 Step: TypeAlias = (
     TaskStep
+    | StreamStep
     | PassStep
     | WaitStep
     | SucceedStep

@@ -20,6 +20,7 @@ from engine.fdl.model import (
     WaitStep,
 )
 from engine.fdl.parse_mappings import check_either, check_reference, read_mappings
+from engine.fdl.parse_stream import read_stream
 from engine.fdl.parse_task import read_task
 from engine.fdl.parts import read_parts
 from engine.fdl.problems import Report
@@ -105,6 +106,10 @@ def _common(fields: Fields, report: Report) -> dict[str, Any]:
 
 def _task(fields: Fields, common: dict[str, Any], series: Series) -> Step:
     return read_task(fields, common, series.siblings, series.names, series.report)
+
+
+def _stream(fields: Fields, common: dict[str, Any], series: Series) -> Step:
+    return read_stream(fields, common, series.siblings, series.names, series.report)
 
 
 def _pass(fields: Fields, common: dict[str, Any], series: Series) -> Step:
@@ -213,6 +218,7 @@ Builder = Callable[[Fields, dict[str, Any], Series], Step]
 
 _BUILDERS: Mapping[StepType, Builder] = {
     "task": _task,
+    "stream": _stream,
     "pass": _pass,
     "wait": _wait,
     "choice": _choice,

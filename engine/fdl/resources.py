@@ -1,4 +1,4 @@
-"""A resource: what a task step calls."""
+"""A resource: what a task or a stream calls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from engine.fdl.model import TaskStep
+from engine.fdl.model import Stage, StreamStep, TaskStep
 
 FORMS = (
     "acs:fc:::services/SERVICE/functions/FUNCTION, acs:fc:::functions/FUNCTION, "
@@ -118,6 +118,18 @@ class NamedResource:
         return self.name
 
 
+@dataclass(frozen=True, slots=True)
+class StreamResource:
+    """The tasks of a stream, by the names of its stages, in their order."""
+
+    stages: tuple[tuple[str, Resource], ...]
+
+    @property
+    def display(self) -> str:
+        """The name shown to people: its stages."""
+        return f"stream:{'+'.join(name for name, _ in self.stages)}"
+
+
 Resource: TypeAlias = (
     FunctionResource
     | FlowResource
@@ -126,15 +138,18 @@ Resource: TypeAlias = (
     | ActionResource
     | CeleryResource
     | NamedResource
+    | StreamResource
 )
 
 
-def resource_of(step: TaskStep) -> Resource:
-    """What a task step calls.
+def resource_of(step: TaskStep | StreamStep | Stage) -> Resource:
+    """What a task step, a stream step or one of its stages calls.
 
     Raises:
-        ResourceInvalid: the form of its resourceArn or action is not known.
+        ResourceInvalid: the form of a resourceArn or an action is not known.
     """
+    if isinstance(step, StreamStep):
+        return StreamResource(tuple((stage.name, resource_of(stage)) for stage in step.steps))
     if step.action is not None:
         return resource_of_action(step.action)
     return resource_of_arn(step.resource_arn or "")

@@ -17,6 +17,7 @@ from engine.fdl.kinds import (
     DURATION,
     ERROR_NAMES,
     FLAG,
+    LANES,
     NAME,
     OBJECT,
     POSITIVE,
@@ -27,6 +28,7 @@ from engine.fdl.kinds import (
     TIMESTAMP,
     TOLERATED,
     TURNS,
+    WINDOW,
     Kind,
     one_of,
 )
@@ -69,7 +71,9 @@ class Shape:
     one_of: tuple[str, ...] = ()
 
 
-StepType = Literal["task", "pass", "wait", "choice", "parallel", "foreach", "succeed", "fail"]
+StepType = Literal[
+    "task", "stream", "pass", "wait", "choice", "parallel", "foreach", "succeed", "fail"
+]
 
 _MAPPINGS = Part("mapping", many=True)
 _IN = Key(_MAPPINGS, "What the input is made of. Not there: everything the parent has.")
@@ -102,22 +106,36 @@ FLOW = Shape(
     }),
 )
 
+_ATTEMPTS = {
+    "timeoutSeconds": Key(POSITIVE, "Seconds one attempt may take."),
+    "errorMappings": Key(_MAPPINGS, "The output after a caught error."),
+    "retry": Key(Part("retry", many=True), "What to do again, tried in order."),
+    "catch": Key(Part("catch", many=True), "Where to go on after an error."),
+}
+_ACTION = Key(TEXT, "The operation to call: product:Operation.")
+
 _TASK = _step(
-    "task step", "task",
+    "task step", "task", True,
     resourceArn=Key(TEXT, "The function, sub-flow, queue, topic or task to call."),
-    action=Key(TEXT, "The operation to call: product:Operation."),
+    action=_ACTION,
     pattern=Key(
         one_of("requestResponse", "sync", "waitForCallback"), "What counts as its end."
     ),
-    timeoutSeconds=Key(POSITIVE, "Seconds one attempt may take."),
     serviceParams=Key(OBJECT, "Parameters of the call: constants, $ or $.key of the input."),
-    errorMappings=Key(_MAPPINGS, "The output after a caught error."),
-    retry=Key(Part("retry", many=True), "What to do again, tried in order."),
-    catch=Key(Part("catch", many=True), "Where to go on after an error."),
+    **_ATTEMPTS,
 )
 
 STEPS: Mapping[StepType, Shape] = MappingProxyType({
     "task": Shape(_TASK.title, _TASK.keys, one_of=("resourceArn", "action")),
+    "stream": _step(
+        "stream step", "stream", True,
+        steps=Key(Part("stage", many=True, least=1), "The stages, in order.", required=True),
+        source=Key(TEXT, "URI of the object read, or $.key. Not there: the caller's bytes."),
+        sink=Key(TEXT, "URI of the object written, or $.key. Not there: the caller gets them."),
+        windowBytes=Key(WINDOW, "Bytes under way between two stages, 65536 to 268435456."),
+        fuse=Key(FLAG, "true: all in one process; false: a process each."),
+        **_ATTEMPTS,
+    ),
     "pass": _step("pass step", "pass"),
     "wait": Shape(
         "wait step",
@@ -181,6 +199,18 @@ PARTS: Mapping[str, Shape] = MappingProxyType({
             "errors": Key(ERROR_NAMES, "The errors to catch.", required=True),
             "goto": Key(_GOTO.holds, _GOTO.about, required=True),
         }),
+    ),
+    "stage": Shape(
+        "stage of a stream",
+        MappingProxyType({
+            "type": Key(one_of("task"), "The word task.", required=True),
+            "name": Key(NAME, "The stage's name, once in the stream.", required=True),
+            "resourceArn": Key(TEXT, "The stream task to call: its name or a function."),
+            "action": _ACTION,
+            "inputMappings": _IN,
+            "concurrency": Key(LANES, "How many of it run at once, 1 to 64; 1."),
+        }),
+        one_of=("resourceArn", "action"),
     ),
     "choice": Shape(
         "choice option",

@@ -30,11 +30,12 @@ TAG = "@TAG@"
 App: TypeAlias = Celery
 """A Celery app, for those who have no Celery."""
 
-Form = Literal["flow", "task", "wait", "retry", "lane", "join", "resume", "due"]
+Form = Literal["flow", "task", "seat", "wait", "retry", "lane", "join", "resume", "due"]
 
 HEADERS_OF: Mapping[Form, tuple[str, ...]] = {
     "flow": ("root_id", "penstock_state"),
     "task": ("root_id", "penstock_state", "parent_id", "timelimit"),
+    "seat": ("root_id", "penstock_state", "parent_id"),
     "wait": ("root_id", "penstock_state", "parent_id", "eta"),
     "retry": (
         "root_id",
@@ -66,8 +67,12 @@ LANE = "penstock.lane"
 RESUME = "penstock.resume"
 STEP = "penstock.step"
 UNSERVED = "penstock.unserved"
-ENGINE_TASKS = (BEGIN, WAIT, JOIN, LANE, RESUME, STEP, UNSERVED)
+STREAM = "penstock.stream"
+ENGINE_TASKS = (BEGIN, WAIT, JOIN, LANE, RESUME, STEP, UNSERVED, STREAM)
 """Celery names of the engine's own messages."""
+
+SEAT = "penstock.seat"
+"""Celery name of the messages by which a stream asks for workers to help; they claim no frame."""
 
 
 STATE_SHOWN = "(state,)"

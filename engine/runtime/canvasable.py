@@ -13,6 +13,7 @@ from engine.fdl.model import (
     ForeachStep,
     ParallelStep,
     PassStep,
+    StreamStep,
     SucceedStep,
     TaskStep,
     WaitStep,
@@ -53,6 +54,8 @@ def _refusal(node: Node) -> str:
     match node.step:
         case TaskStep():
             return _task_refusal(node, node.step)
+        case StreamStep():
+            return "the stages of a stream run at the same time, and only the store keeps their run"
         case ChoiceStep():
             return "which way a choice takes is not known beforehand"
         case SucceedStep() | FailStep():

@@ -13,7 +13,7 @@ from engine.core.frame import index_of, join_id, visit_key
 from engine.core.graph import Graph
 from engine.core.outcomes import PAYLOAD_TOO_LARGE, function_not_found
 from engine.errors import EntityTooLarge
-from engine.fdl.model import TaskStep, WaitStep
+from engine.fdl.model import AttemptedStep, WaitStep
 from engine.runtime import forks
 from engine.runtime.claims import Claim, Holder
 from engine.runtime.ending import Ending
@@ -23,7 +23,7 @@ from engine.runtime.redriving import skip_of
 from engine.runtime.runner import Runner, Work
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer, Verdict
-from engine.runtime.sending import is_served, standing
+from engine.runtime.sending import is_served, standing, unserved_task
 
 UNSERVED_EVERY_S = 0.5
 """How often a task that no worker has looks for one."""
@@ -101,18 +101,20 @@ class Conductor:
         if verdict is Verdict.APPLIED:
             ending.notify_if_ended(child)
             pause_with_parent(self.runtime, child, claim.pointer.execution_id)
-        elif not self._still_at(claim):
+        elif not self._still_at(claim, child):
             ending.stop_child(child, claim.pointer)
 
-    def _still_at(self, claim: Claim) -> bool:
-        """True while a claim's attempt goes on, in whoever's hands."""
+    def _still_at(self, claim: Claim, child: str) -> bool:
+        """True while a claim's attempt goes on, in any hands, or a later one has its child."""
         identity = claim.pointer.execution_id
         frame = self.store.frame(identity, claim.pointer.frame)
-        open_still = self.store.state(identity, claim.pointer.frame) is not None
-        if frame is None or frame.step is None or not open_still:
+        state = self.store.state(identity, claim.pointer.frame)
+        if frame is None or frame.step is None or state is None:
             return False
         if "ending" in self.store.record(identity):
             return False
+        if state.get("on") == child:
+            return True
         same_visit = visit_key(frame) == visit_key(claim.frame)
         return same_visit and frame.step.attempt == claim.pointer.attempt
 
@@ -123,11 +125,11 @@ class Conductor:
         assert claim.frame.step is not None
         step = graph.node(claim.frame.step.path).step
         match step:
-            case TaskStep() if claim.kind == "unserved":
-                name = self.work(claim, graph).call.resource.display
-                missing = function_not_found(name)
+            case AttemptedStep() if claim.kind == "unserved":
+                node = graph.node(claim.frame.step.path)
+                missing = function_not_found(unserved_task(self.runtime, node))
                 return hap.TaskRaised(missing.error, missing.cause)
-            case TaskStep():
+            case AttemptedStep():
                 return self.runner.run(self.work(claim, graph))
             case WaitStep():
                 return hap.TimerFired()
@@ -138,7 +140,7 @@ class Conductor:
         """The task that a claimed frame is at."""
         info = self.runtime.info(claim.pointer, claim.next_event_id)
         call = scheduler.task_call(graph, claim.frame, info)
-        return Work(claim.pointer, graph, claim.frame, call)
+        return Work(claim.pointer, graph, claim.frame, call, node=claim.holder.node)
 
     def _news(self, claim: Claim, graph: Graph, wake: dict[str, Any]) -> hap.Happening:
         match wake:
@@ -185,7 +187,7 @@ class Conductor:
             except EntityTooLarge as error:
                 if claim.frame.step is None or decide is too_large:
                     raise
-                happening = hap.TaskRaised(PAYLOAD_TOO_LARGE, str(error), reported=True)
+                happening = _too_large(claim, str(error))
                 decide = too_large = partial(scheduler.decide, graph, claim.frame, happening)
                 continue
             if answer.verdict is not Verdict.MOVED:
@@ -221,6 +223,13 @@ class Conductor:
             failed = decision.frame if command.failed else None
             return self.store.settle_child(claim, decision.events, ended, exact, failed)
         return Ending(self.runtime).finish(claim, decision, command, exact)
+
+
+def _too_large(claim: Claim, cause: str) -> hap.Happening:
+    """What became of a frame whose decision is too large to be kept."""
+    if claim.wake is not None and claim.wake["kind"] == "redriven":
+        return hap.Redriven(failure=(PAYLOAD_TOO_LARGE, cause))
+    return hap.TaskRaised(PAYLOAD_TOO_LARGE, cause, reported=True)
 
 
 def _child_of(happening: hap.Happening) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from engine.core import scheduler
@@ -34,14 +35,14 @@ def cut_below(
     Idempotent; each page Atomic. Cost: O(open frames), which the window bounds.
     """
     redis, keys, identity = runtime.store.redis, runtime.store.keys, pointer.execution_id
+    right = {"by": pointer.frame, "fence": pointer.fence}
     for _ in range(MAX_ROUNDS):
         nested = [str(f) for f, _ in redis.hscan_iter(keys.joins(identity), match=f"{join}.*")]
         for page in pages([name for name in nested if ":" not in name]):
-            runtime.store.verb("abort", identity, joins=page)
+            runtime.store.verb("abort", identity, joins=page, **right)
         below = [key for key in open_keys(runtime, identity) if is_below(key, join)]
-        if not below:
+        if not below or not cut(runtime, pointer, graph, below, stop_child, right):
             return
-        cut(runtime, pointer, graph, below, stop_child)
 
 
 def is_below(key: str, join: str) -> bool:
@@ -56,26 +57,34 @@ def open_keys(runtime: Runtime, execution_id: str) -> list[str]:
 
 
 def cut(
-    runtime: Runtime, pointer: Pointer, graph: Graph, keys: list[str], stop_child: StopChild
-) -> None:
+    runtime: Runtime,
+    pointer: Pointer,
+    graph: Graph,
+    keys: list[str],
+    stop_child: StopChild,
+    right: dict[str, str],
+) -> bool:
     """Cuts off frames and batches, the deepest first; one that moves meanwhile is left as it is.
 
     The children that they wait for are stopped before: afterwards nobody would know of them.
+    `right`: who does it, as the script takes it; False: it is not his to do any more.
     """
+    abort = partial(runtime.store.verb, "abort", pointer.execution_id, **right)
     cuts: list[dict[str, Any]] = []
     for key in sorted(keys, key=lambda name: (-name.count("/") - ("*" in name), name)):
         state = runtime.store.state(pointer.execution_id, key)
         if state is None:
             continue
         if state.get("on"):
+            if not abort().applied:
+                return False
             stop_child(str(state["on"]), pointer)
         frame = _frame(runtime, pointer, graph, key, state)
         begun = not _waits_to_go_on(runtime, pointer, state)
         events = _last_events(runtime, pointer, graph, frame) if begun else ()
         rows = _rows(runtime, pointer, frame.id if frame is not None else key, events)
         cuts.append({"frame": key, "seen": state.get("call", ""), "events": rows})
-    for page in pages(cuts):
-        runtime.store.verb("abort", pointer.execution_id, cuts=page)
+    return all(abort(cuts=page).applied for page in pages(cuts))
 
 
 def item_frame(

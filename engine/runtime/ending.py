@@ -86,11 +86,13 @@ class Ending:
             return
         ending = json.loads(text)
         graph = self.runtime.definitions.graph(record["definition"])
+        right = {"ending": record["ending_call"]}
         for _ in range(MAX_ROUNDS):
             keys = open_keys(self.runtime, identity)
             if not keys:
                 break
-            cut(self.runtime, pointer, graph, keys, self.stop_child)
+            if not cut(self.runtime, pointer, graph, keys, self.stop_child, right):
+                return  # others have finished it, and it goes on again
         status = ExecutionStatus(ending["status"])
         event = scheduler.end_event(status, ending["error"], ending["cause"], ending.get("by"))
         end = {key: ending[key] for key in ("error", "cause") if ending[key] is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from redis import Redis
 from engine.config import Settings, load_settings
 from engine.core.events import Event
 from engine.core.states import ExecutionStatus
-from engine.errors import StoreUnavailable
+from engine.errors import EngineError, ExecutionAlreadyExists, StoreUnavailable
 from engine.runtime import figures, plain, views
 from engine.runtime.broker import QUICK_S, Broker
 from engine.runtime.canvas import Canvas, Signature, make_app
@@ -24,12 +25,15 @@ from engine.runtime.health import redis_errors
 from engine.runtime.keys import Keys
 from engine.runtime.operators import note
 from engine.runtime.pausing import pause, resume
+from engine.runtime.pointer import execution_id
 from engine.runtime.redriving import Definition, Items, Redrive, redrive
 from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
 from engine.runtime.skipping import Skip, skip
 from engine.runtime.starting import Start, check_object, start
 from engine.runtime.store import ExecutionStore
+from engine.runtime.streamed import Source, StreamedExecution
+from engine.runtime.streaming import FOR_EVER_S, Streams
 from engine.runtime.tokens import Tokens
 from engine.runtime.views import Execution
 
@@ -59,6 +63,10 @@ class Run:
     def describe(self) -> Execution:
         """The execution as it is now."""
         return self.engine.describe_execution(self.flow_name, self.name)
+
+    def stop(self, error: str | None = None, cause: str | None = None) -> Execution:
+        """Stops the execution. Raises ExecutionAlreadyCompleted."""
+        return self.engine.stop_execution(self.flow_name, self.name, error, cause)
 
 
 class Engine:
@@ -134,6 +142,36 @@ class Engine:
         notify = {"token": callback_token} if callback_token else None
         started = start(self.runtime, Start(flow, name, {} if input is None else input, notify))
         return Run(self, flow, started.name)
+
+    @redis_errors()
+    def stream(
+        self,
+        flow: str,
+        input: dict[str, Any] | None = None,
+        source: Source | None = None,
+        name: str | None = None,
+    ) -> StreamedExecution:
+        """Starts an execution and streams: `source` into it, its bytes out as they come.
+
+        The first stream step of the flow without a source of its own reads what is sent, the
+        first one without a sink writes what comes out. Closing the answer stops the execution.
+
+        Raises:
+            FlowNotExists; InvalidArgument; EntityTooLarge. ExecutionAlreadyExists: the name
+            belongs to one that has ended, or that streams to somebody else.
+        """
+        name = name or str(uuid.uuid4())
+        caller = self.runtime.streams.caller(execution_id(flow, name), FOR_EVER_S)
+        if not caller.attach(uuid.uuid4().hex, sends=source is not None):
+            raise ExecutionAlreadyExists(f"{flow}/{name} streams to another program already")
+        try:
+            if source is not None:
+                caller.source().create()
+            run = self.start_execution(flow, input, name)
+        except EngineError:
+            caller.detach()
+            raise
+        return StreamedExecution(run, caller, source)
 
     @redis_errors()
     def describe_execution(self, flow: str, name: str) -> Execution:
@@ -348,6 +386,7 @@ def make_runtime(
         definitions=Definitions(redis, store.keys),
         fleet=Fleet(redis, store.keys),
         tokens=Tokens(_secret(redis, store.keys, settings)),
+        streams=Streams(url, settings, store.keys, redis),
         broker=Broker(app, QUICK_S) if broker_url is not None else None,
     )
 

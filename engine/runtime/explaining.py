@@ -8,6 +8,7 @@ from typing import Any, Literal, assert_never
 
 from engine.core.graph import Graph, Node
 from engine.core.policies import delay_before
+from engine.core.streaming import edges_of
 from engine.fdl.model import (
     ChoiceStep,
     FailStep,
@@ -15,11 +16,12 @@ from engine.fdl.model import (
     ParallelStep,
     PassStep,
     RetryPolicy,
+    StreamStep,
     SucceedStep,
     TaskStep,
     WaitStep,
 )
-from engine.fdl.resources import FlowResource
+from engine.fdl.resources import FlowResource, Resource, StreamResource
 from engine.runtime.canvas import (
     BEGIN,
     HEADERS_OF,
@@ -27,7 +29,9 @@ from engine.runtime.canvas import (
     LANE,
     NOT_OF_DUE,
     RESUME,
+    SEAT,
     STEP,
+    STREAM,
     WAIT,
     Form,
 )
@@ -72,10 +76,30 @@ class RetryForm:
 
 
 @dataclass(frozen=True, slots=True)
+class StageForm:
+    """A stage of a stream: its task, whose workers can run it, and how many of it run at once."""
+
+    name: str
+    task: str
+    queue: str
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeForm:
+    """What joins two stages, or the outer ends of a stream; `holds`: bytes under way at most."""
+
+    writer: str
+    reader: str
+    holds: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepForm:
     """What a step becomes. `series` has the steps inside it, by their series' path.
 
     `lanes`: the most lanes of a fork at once (None: no fork, or as many as there are slots).
+    `stages`, `edges`: those of a stream, in order.
     """
 
     path: str
@@ -86,6 +110,8 @@ class StepForm:
     retry: tuple[RetryForm, ...] = ()
     timeout_s: float | None = None
     lanes: int | None = None
+    stages: tuple[StageForm, ...] = ()
+    edges: tuple[EdgeForm, ...] = ()
     series: Mapping[str, tuple[StepForm, ...]] = field(default_factory=dict)
 
 
@@ -128,6 +154,8 @@ def explain(graph: Graph, flow: str, given: Assumptions) -> Explanation:
         "executions_of_flow": keys.executions_of(flow),
         "queue": given.queue,
     }
+    if any(isinstance(node.step, StreamStep) for node in graph.nodes.values()):
+        own["streams"] = f"{given.key_prefix}:{{s:DIGEST OF {identity}}}:RUN:eN"
     start = explainer.message("flow", BEGIN, f"flow:{flow}")
     return Explanation(flow, start, explainer.series(""), own, shared)
 
@@ -178,6 +206,8 @@ class Explainer:
                     tuple(_retry(policy) for policy in step.retry),
                     step.timeout_s,
                 )
+            case StreamStep():
+                return self._stream(node, step)
             case WaitStep():
                 return StepForm(node.path, step.name, kind, "link", self._wait(step))
             case ParallelStep() | ForeachStep():
@@ -211,10 +241,41 @@ class Explainer:
             forms.append(self.message("resume", RESUME))
         return tuple(forms)
 
+    def _stream(self, node: Node, step: StreamStep) -> StepForm:
+        assert isinstance(node.resource, StreamResource)
+        served = [self._serving(called) or Served(STEP, "") for _, called in node.resource.stages]
+        queue, shown = served[0].queue, node.resource.display
+        limited = step.timeout_s is not None or any(one.timeout_s for one in served)
+        forms = [self.message("task", STREAM, shown, queue, limited=limited)]
+        if step.retry:
+            forms += self._delayed("retry", STREAM, _delays(step.retry), shown, queue, limited)
+        if step.fuse is not True and len(served) > 1:
+            queues = dict.fromkeys(one.queue for one in served[1:])
+            forms += [self.message("seat", SEAT, shown, queue) for queue in queues]
+        stages = tuple(
+            StageForm(stage.name, one.name, one.queue, stage.concurrency)
+            for stage, one in zip(step.steps, served, strict=True)
+        )
+        names = [stage.name for stage in step.steps]
+        return StepForm(
+            node.path,
+            step.name,
+            "stream",
+            "link",
+            tuple(forms),
+            tuple(_retry(policy) for policy in step.retry),
+            step.timeout_s,
+            stages=stages,
+            edges=tuple(EdgeForm(*ends, step.window_bytes) for ends in edges_of(names, True)),
+        )
+
     def _served(self, node: Node) -> Served | None:
         """The task that is run; None: the engine's own work (a sub-flow, a message, a call)."""
         assert node.resource is not None
-        names = served_names(node.resource)
+        return self._serving(node.resource)
+
+    def _serving(self, resource: Resource) -> Served | None:
+        names = served_names(resource)
         known = [self.given.tasks[name] for name in names if name in self.given.tasks]
         if known:
             return known[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.core.walk import merged
 from engine.fdl.mappings import Roots, apply_mappings, reference_path, source_path
-from engine.fdl.model import Mapping, Mappings, PassStep, Step, TaskStep, WaitStep
+from engine.fdl.model import AttemptedStep, Mapping, Mappings, PassStep, Step, WaitStep
 from engine.fdl.paths import Path
 
 
@@ -56,7 +56,7 @@ def foresee_input(step: Step, given: Known, local: Known) -> Known:
 def foresee_output(step: Step, given: Known) -> Known:
     """What is known of a step's output, from its input."""
     match step:
-        case TaskStep():
+        case AttemptedStep():
             local, plain = ANYTHING, ANYTHING
         case PassStep() | WaitStep():
             local, plain = Known(), Known()

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.core import happenings as hap
 from engine.core.commands import Decision, Finish, Fork
-from engine.core.frame import Frame, join_id, visit_key
+from engine.core.frame import Frame, join_id, parent_id, visit_key
 from engine.core.graph import Graph, Node
 from engine.fdl.mappings import resolve_reference
 from engine.fdl.model import ForeachStep, ParallelStep
@@ -35,10 +35,15 @@ def open_fork(
     runtime: Runtime, claim: Claim, graph: Graph, decision: Decision, fork: Fork, exact: int | None
 ) -> Answer:
     """Opens the children that a decision asks for. Atomic, idempotent."""
-    assert decision.frame.step is not None
-    node = graph.node(decision.frame.step.path)
+    frame = decision.frame
+    again: dict[str, Any] = {}
+    assert frame.step is not None
+    node = graph.node(frame.step.path)
     queue = runtime.store.settings.queue
-    join = join_id(decision.frame.id, node.step.name)
+    join = join_id(frame.id, node.step.name)
+    items = _items(node, graph, frame)
+    if frame.step.redriven:
+        frame, again = kept.reopened(runtime, claim.pointer, frame, node, items)
     waiting = fresh(claim.pointer.to("join", "", node.step.name, 1))
     group = group_of(claim.pointer, join)
     body = Sending(JOIN, waiting, queue, TAG, claim.holder.request or None, group=group)
@@ -53,14 +58,14 @@ def open_fork(
         "body": runtime.canvas.envelope(body),
         "lane": runtime.canvas.envelope(lane),
         "queue": lane.queue,
-        "visit": visit_key(decision.frame),
+        "visit": visit_key(frame),
+        "of": kept.mark_of(node, items),
+        **again,
     }
-    if decision.frame.step.redriven:
-        order |= kept.again(runtime, claim.pointer.execution_id, decision.frame, join)
     if fork.batch is not None:
         order["batch"] = fork.batch
     standing = Standing("WAITING", waiting)
-    return runtime.store.fork(claim, decision.frame, decision.events, standing, order, exact)
+    return runtime.store.fork(claim, frame, decision.events, standing, order, exact)
 
 
 def lane_sending(runtime: Runtime, node: Node, graph: Graph, claim: Claim, join: str) -> Sending:
@@ -105,6 +110,13 @@ def collection_of(graph: Graph, parent: Frame) -> list[Any] | None:
     return items if isinstance(items, list) else []
 
 
+def _items(node: Node, graph: Graph, parent: Frame) -> list[Any]:
+    """What the children of a fork are: elements, or the names of the steps of each branch."""
+    if isinstance(node.step, ParallelStep):
+        return [[step.name for step in branch] for branch in node.step.branches]
+    return collection_of(graph, parent) or []
+
+
 def ended_child(runtime: Runtime, pointer: Pointer, finish: Finish) -> dict[str, Any]:
     """A child's end as the scripts take it: its result, and its failure if it failed."""
     if finish.error is None:
@@ -143,11 +155,15 @@ def forget(runtime: Runtime, execution_id: str, join: str, visit: str) -> None:
     """Deletes what is left of a join after its decision; `visit`: the fork's that was decided on.
 
     The decision may have led back to the fork, which is open anew then: that one stays. So does
-    one with tolerated failures: a redrive may run these items again.
+    one with tolerated failures: a redrive may run these items again; and one that failed over its
+    own mappings: a redrive begins with these.
     Idempotent. Cost: O(children), paged.
     """
     j = runtime.store.join(execution_id, join)
     if j is None or j["visit"] != visit or j["failed"]:
+        return
+    parent = runtime.store.frame(execution_id, parent_id(f"{join}.0"))
+    if parent is not None and visit_key(parent) == visit:
         return
     total = int(j["total"])
     for first in range(0, max(1, total), PAGE):

@@ -118,6 +118,16 @@ class Keys:
         """The list of messages that a relay is to hand to another broker than this Redis."""
         return f"{self.shard}:outbox"
 
+    @property
+    def seats(self) -> str:
+        """Slots that work on parts of streams, by when they are free if nobody says more."""
+        return f"{self.shard}:seats"
+
+    @property
+    def carried(self) -> str:
+        """Prefix of what is known of how many bytes the edges of a stream step carry."""
+        return f"{self.prefix}:carried"
+
     def held(self, node: str) -> str:
         """The hash of what a worker's slots are at: Celery task id to lease member."""
         return f"{self.shard}:held:{node}"

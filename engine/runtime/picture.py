@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.core.graph import Graph, Node
-from engine.fdl.model import ChoiceStep, ForeachStep, ParallelStep, TaskStep, WaitStep
+from engine.core.streaming import SINK, SOURCE
+from engine.fdl.model import (
+    AttemptedStep,
+    ChoiceStep,
+    ForeachStep,
+    ParallelStep,
+    StreamStep,
+    TaskStep,
+    WaitStep,
+)
+from engine.fdl.resources import StreamResource
 
 _ENDS = ("((", "))")
 _SHAPES = {"choice": ("{{", "}}"), "wait": ("([", "])"), "succeed": _ENDS, "fail": _ENDS}
 
 
 def picture(graph: Graph, flow: str) -> str:
-    """The flowchart: steps by name, series of a fork in boxes, catches as dotted arrows."""
+    """The flowchart: steps by name, series of a fork in boxes, catches as dotted arrows.
+
+    A stream is a box as well; the thick arrows in it are bytes.
+    """
     return "\n".join(["flowchart TD", *Picture(graph).lines(flow)])
 
 
@@ -55,12 +68,34 @@ class Picture:
                 yield from self._options(node, indent, following)
             case ParallelStep() | ForeachStep():
                 yield from self._fork(node, indent)
-            case TaskStep():
-                for catcher, target in zip(node.step.catch, node.catches, strict=True):
-                    errors = _text(", ".join(catcher.errors))
-                    yield f'{indent}{self._ids[node.path]} -. "{errors}" .-> {self._ids[target]}'
+            case StreamStep():
+                yield from self._stream(node, node.step, indent)
             case _:
-                return
+                pass
+        if isinstance(node.step, AttemptedStep):
+            yield from self._catches(node, node.step, indent)
+
+    def _catches(self, node: Node, step: AttemptedStep, indent: str) -> Iterator[str]:
+        for catcher, target in zip(step.catch, node.catches, strict=True):
+            errors = _text(", ".join(catcher.errors))
+            yield f'{indent}{self._ids[node.path]} -. "{errors}" .-> {self._ids[target]}'
+
+    def _stream(self, node: Node, step: StreamStep, indent: str) -> Iterator[str]:
+        """The box of a stream: its stages in a row, between the ends that its bytes come and go."""
+        me = self._ids[node.path]
+        assert isinstance(node.resource, StreamResource)
+        tasks = [called.display for _, called in node.resource.stages]
+        yield f'{indent}subgraph {me}_stages["{_text(node.path)}"]'
+        for number, (stage, task) in enumerate(zip(step.steps, tasks, strict=True), start=1):
+            lanes = f" (x{stage.concurrency})" if stage.concurrency > 1 else ""
+            yield f'{indent}  {me}_{number}["{_text(f"{stage.name}: {task}{lanes}")}"]'
+        last = len(step.steps) + 1
+        yield f'{indent}  {me}_0[("{_text(step.source or SOURCE)}")]'
+        yield f'{indent}  {me}_{last}[("{_text(step.sink or SINK)}")]'
+        for number in range(last):
+            yield f"{indent}  {me}_{number} ==> {me}_{number + 1}"
+        yield f"{indent}end"
+        yield f"{indent}{me} -.-> {me}_stages"
 
     def _options(self, node: Node, indent: str, following: str | None) -> Iterator[str]:
         assert isinstance(node.step, ChoiceStep)

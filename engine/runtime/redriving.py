@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from engine.core.events import EventType, NewEvent
-from engine.core.frame import join_id
+from engine.core.frame import Frame, OpenStep, join_id
 from engine.core.graph import Graph
 from engine.core.redriving import misfit
 from engine.core.states import ExecutionStatus
 from engine.errors import ExecutionNotExists, InvalidArgument
+from engine.fdl.model import ForeachStep, ParallelStep
 from engine.runtime import kept
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
@@ -57,6 +59,7 @@ def redrive(runtime: Runtime, wanted: Redrive) -> ExecutionStatus | None:
         the definition does not have a step that it stands at. ConcurrentUpdateError: another
         version's.
     """
+    _check_choices(wanted)
     pointer = Pointer(wanted.flow, wanted.name, "", 1, "", "", "resume")
     identity = pointer.execution_id
     runtime.store.check_version(identity)
@@ -69,8 +72,8 @@ def redrive(runtime: Runtime, wanted: Redrive) -> ExecutionStatus | None:
     if wanted.from_step is not None:
         news |= _from_step(runtime, wanted, graph, identity, record)
         detail["from"] = wanted.from_step
-    else:
-        _check_fits(runtime, wanted, graph, identity)
+    elif wanted.definition == "latest":
+        _check_fits(wanted, graph, kept.going_on(runtime, identity).values())
     event = NewEvent(EventType.EXECUTION_REDRIVEN, "", detail)
     order: dict[str, Any] = {
         "events": runtime.store.events(identity, "", [event]),
@@ -97,6 +100,12 @@ def skip_of(runtime: Runtime, execution_id: str, frame_id: str) -> dict[str, Any
     return skips.get(frame_id)
 
 
+def _check_choices(wanted: Redrive) -> None:
+    for value, known in ((wanted.definition, Definition), (wanted.items, Items)):
+        if value not in get_args(known):
+            raise InvalidArgument(f"{value!r}: it must be one of {_list(get_args(known))}")
+
+
 def _check_status(wanted: Redrive, record: dict[str, str]) -> None:
     if not record:
         raise ExecutionNotExists(f"flow {wanted.flow!r} has no execution {wanted.name!r}")
@@ -117,17 +126,14 @@ def _definition(runtime: Runtime, wanted: Redrive, record: dict[str, str]) -> st
     return record["definition"]
 
 
-def _check_fits(runtime: Runtime, wanted: Redrive, graph: Graph, execution_id: str) -> None:
-    """Refuses a definition in which a frame that is to go on has no place. Cost: O(kept frames)."""
-    if wanted.definition == "same":
-        return
-    key = runtime.store.keys.frames(execution_id)
-    for _, text in runtime.store.redis.hscan_iter(key, count=kept.FRAMES):
-        frame = runtime.store.unpack_frame(execution_id, str(text))
+def _check_fits(wanted: Redrive, graph: Graph, frames: Iterable[Frame]) -> None:
+    """Refuses a definition in which a frame that is to go on has no place."""
+    for frame in frames:
         if path := misfit(graph, frame):
             raise InvalidArgument(
                 f"{wanted.flow}: the latest definition has no step {path!r}, where "
-                f"{wanted.name} stands; redrive it from another step or with the same definition"
+                f"{wanted.name} stands; redrive it from another step, with all items of the "
+                "foreach, or with the same definition"
             )
 
 
@@ -140,11 +146,16 @@ def _from_step(
     if name not in top:
         raise InvalidArgument(f"{wanted.flow} has no top-level step {name!r}; it has {_list(top)}")
     told: dict[str, Any] = {"step": name}
-    if "dropped_turns" not in record and (local := _local_at(runtime, wanted, name)) is not None:
+    local = _local_at(runtime, wanted, name) if "dropped_turns" not in record else None
+    # A history that has been shortened meanwhile does not say what the local was.
+    if local is not None and "dropped_turns" not in runtime.store.record(execution_id):
         told["local"] = local
-    if wanted.items == "failed":
+    if wanted.items == "failed" and isinstance(graph.node(name).step, ForeachStep | ParallelStep):
         visit = kept.has_failed_items(runtime, execution_id, join_id("", name))
-        told |= {"visit": visit} if visit is not None else {}
+        if visit is not None:
+            at = OpenStep(name, {}, visit)
+            _check_fits(wanted, graph, kept.going_on(runtime, execution_id, at).values())
+            told["visit"] = visit
     return told
 
 
@@ -154,20 +165,27 @@ def _local_at(runtime: Runtime, wanted: Redrive, step_name: str) -> dict[str, An
     Cost: O(history).
     """
     local: dict[str, Any] = {}
-    found: dict[str, Any] | None = None
+    entered: dict[str, dict[str, Any]] = {}
+    led_to: str | None = None
     depth, after = 0, 0
     while page := history(runtime, wanted.flow, wanted.name, after, PAGE):
         after = page[-1].event_id
         for event in page:
+            if event.type is EventType.EXECUTION_REDRIVEN:
+                led_to = event.detail.get("from")
             if event.frame or not event.step_name:
                 continue
             if event.type is EventType.STEP_ENTERED:
                 depth += 1
-                found = local if depth == 1 and event.step_name == step_name else found
+                if depth == 1:
+                    # It was led there with what that step had; or was stopped before it came there.
+                    if led_to == event.step_name:
+                        local = entered.get(led_to, local)
+                    entered[event.step_name], led_to = local, None
             elif event.type is EventType.STEP_EXITED:
                 depth -= 1
                 local = {**local, **event.detail.get("output", {})} if depth == 0 else local
-    return found
+    return entered.get(step_name)
 
 
 def _gone(wanted: Redrive) -> InvalidArgument:

@@ -14,13 +14,17 @@ from engine.runtime.pointer import Pointer
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A task to be run: what is called, and where it stands. `batch`: the one it is in."""
+    """A task to be run: what is called, and where it stands.
+
+    `batch`: the one it is in. `node`: the worker that runs it.
+    """
 
     pointer: Pointer
     graph: Graph
     frame: Frame
     call: TaskCall
     batch: str | None = None
+    node: str = ""
 
 
 class Runner(Protocol):

@@ -11,6 +11,7 @@ from engine.runtime.definitions import Definitions
 from engine.runtime.fleet import Fleet
 from engine.runtime.pointer import Pointer
 from engine.runtime.store import ExecutionStore
+from engine.runtime.streaming import Streams
 from engine.runtime.tokens import Tokens
 
 
@@ -23,6 +24,7 @@ class Runtime:
     definitions: Definitions
     fleet: Fleet
     tokens: Tokens
+    streams: Streams
     broker: Broker | None = None
 
     def info(self, pointer: Pointer, next_event_id: int) -> RunInfo:

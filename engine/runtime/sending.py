@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from engine.core.commands import Await, Decision, RunTask, Sleep
 from engine.core.frame import Frame, OpenStep, join_id
 from engine.core.graph import Graph, Node
-from engine.fdl.model import TaskStep
+from engine.fdl.model import AttemptedStep, TaskStep
 from engine.fdl.resources import (
     ActionResource,
     CeleryResource,
@@ -17,6 +17,7 @@ from engine.fdl.resources import (
     NamedResource,
     QueueResource,
     Resource,
+    StreamResource,
     TopicResource,
 )
 from engine.runtime.canvas import (
@@ -25,6 +26,7 @@ from engine.runtime.canvas import (
     JOIN,
     RESUME,
     STEP,
+    STREAM,
     UNSERVED,
     WAIT,
     Sending,
@@ -39,7 +41,10 @@ START_EXECUTION = "fnf:StartExecution"
 
 
 def served_names(resource: Resource) -> tuple[str, ...]:
-    """The names a resource's task may be registered under; () for what the engine does itself."""
+    """The names a resource's task may be registered under; () for what the engine does itself.
+
+    Of a stream they are those of its first stage: a worker that has it takes the message.
+    """
     match resource:
         case FunctionResource():
             return resource.names
@@ -47,10 +52,17 @@ def served_names(resource: Resource) -> tuple[str, ...]:
             return (resource.name,)
         case ActionResource():
             return () if resource.name == START_EXECUTION else (resource.name,)
+        case StreamResource():
+            return stage_names(resource)[0]
         case FlowResource() | QueueResource() | TopicResource() | CeleryResource():
             return ()
         case _:
             assert_never(resource)
+
+
+def stage_names(resource: StreamResource) -> tuple[tuple[str, ...], ...]:
+    """For each stage of a stream, in order, the names its task may be registered under."""
+    return tuple(served_names(called) for _, called in resource.stages)
 
 
 def standing(
@@ -109,15 +121,16 @@ def repeated(
         return beginning(runtime, pointer)
     if step is None:
         return _ready(runtime, Sending(RESUME, pointer, queue, new_id()))
-    node = graph.node(step.path)
-    at = pointer.to(pointer.kind, pointer.fence, node.step.name, step.attempt)
+    # Not from the graph: a redrive may lead away from a step that its definition lacks.
+    name = step.path.rpartition("/")[2]
+    at = pointer.to(pointer.kind, pointer.fence, name, step.attempt)
     match pointer.kind:
         case "task" | "unserved":
-            return _turn(runtime, at, node, step, delay_s=delay_s)
+            return _turn(runtime, at, graph.node(step.path), step, delay_s=delay_s)
         case "wait":
             return _ready(runtime, Sending(WAIT, at, queue, new_id(), delay_s=delay_s))
         case "join":
-            group = group_of(at, join_id(frame.id, node.step.name))
+            group = group_of(at, join_id(frame.id, name))
             return _ready(runtime, Sending(JOIN, at, queue, new_id(), group=group))
         case "begin" | "resume" | "lane":
             return _ready(runtime, Sending(RESUME, at, queue, new_id()))
@@ -131,23 +144,40 @@ def group_of(pointer: Pointer, join: str) -> str:
 
 
 def task_message(runtime: Runtime, node: Node) -> tuple[str, str, float | None]:
-    """The Celery task of a task step, its queue, and its time limit in seconds (None: none)."""
+    """The Celery task of a task or stream step, its queue, and its time limit in seconds.
+
+    The limit is the step's own; else that of the task, of a stream the least of its stages'; None:
+    there is none.
+    """
     step = node.step
-    assert isinstance(step, TaskStep) and node.resource is not None
-    names = served_names(node.resource)
-    served = runtime.fleet.serving(names) if names else None
-    if served is None:
-        name = UNSERVED if names else STEP
+    assert isinstance(step, AttemptedStep) and node.resource is not None
+    wanted = _wanted(node.resource)
+    found = [runtime.fleet.serving(names) for _, names in wanted]
+    served = [one for one in found if one is not None]
+    if len(served) < len(wanted) or not wanted:
+        name = UNSERVED if wanted else STEP
         return name, runtime.store.settings.queue, step.timeout_s
-    limit = step.timeout_s if step.timeout_s is not None else served.timeout_s
-    return served.name, served.queue, limit
+    limits = [one.timeout_s for one in served if one.timeout_s is not None]
+    limit = min(limits, default=None) if step.timeout_s is None else step.timeout_s
+    name = STREAM if isinstance(node.resource, StreamResource) else served[0].name
+    return name, served[0].queue, limit
 
 
 def is_served(runtime: Runtime, node: Node) -> bool:
-    """False when a task's name is one that no live worker has registered."""
+    """False when a task's name, or that of a stage, is one that no live worker has registered."""
     assert node.resource is not None
-    names = served_names(node.resource)
-    return not names or runtime.fleet.serving(names) is not None
+    return all(runtime.fleet.serving(names) for _, names in _wanted(node.resource))
+
+
+def unserved_task(runtime: Runtime, node: Node) -> str:
+    """The task of a step that no live worker has, as shown to people; of a stream the first."""
+    assert node.resource is not None
+    missing = (
+        called.display
+        for called, names in _wanted(node.resource)
+        if runtime.fleet.serving(names) is None
+    )
+    return next(missing, node.resource.display)
 
 
 def inline_task(runtime: Runtime, node: Node) -> Served | None:
@@ -162,6 +192,14 @@ def inline_task(runtime: Runtime, node: Node) -> Served | None:
     names = served_names(node.resource)
     served = runtime.fleet.serving(names) if names else None
     return served if served is not None and served.timeout_s is None else None
+
+
+def _wanted(resource: Resource) -> list[tuple[Resource, tuple[str, ...]]]:
+    """The tasks that workers must have for a resource, with the names they may be found under."""
+    if isinstance(resource, StreamResource):
+        return [(called, served_names(called)) for _, called in resource.stages]
+    names = served_names(resource)
+    return [(resource, names)] if names else []
 
 
 def _turn(
@@ -196,7 +234,7 @@ def _turn(
 
 def _limits(runtime: Runtime, name: str, limit: float | None) -> tuple[float, float] | None:
     """When Celery ends a task: not where the limit is that of something else that is waited for."""
-    if limit is None or name in ENGINE_TASKS:
+    if limit is None or (name in ENGINE_TASKS and name != STREAM):
         return None
     return limit, limit + runtime.store.settings.kill_grace_s
 
@@ -208,7 +246,7 @@ def _ready(runtime: Runtime, sending: Sending) -> Standing:
 
 def _policies(node: Node, opened: OpenStep) -> tuple[dict[str, Any], ...]:
     """The retry policies that a task's earlier attempts have used, for people who read messages."""
-    assert isinstance(node.step, TaskStep)
+    assert isinstance(node.step, AttemptedStep)
     return tuple(
         {"errors": list(policy.errors), "used": used, "max_attempts": policy.max_attempts}
         for policy, used in zip(node.step.retry, opened.retries, strict=False)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.core.frame import Frame
 from engine.core.graph import Graph
 from engine.core.states import ExecutionStatus
 from engine.errors import ExecutionNotExists, InvalidArgument, TaskInvalidState
+from engine.runtime import kept
 from engine.runtime.cutting import item_frame, open_keys
 from engine.runtime.pointer import Pointer, execution_id
 from engine.runtime.redriving import Redrive, redrive
@@ -52,11 +54,10 @@ def skip(runtime: Runtime, wanted: Skip) -> None:
     graph = runtime.definitions.graph(record["definition"])
     news = {"output": wanted.output, "note": wanted.note}
     if ExecutionStatus(record["status"]).ended:
-        frame_id = _chosen(wanted, _left_at(runtime, wanted, graph, identity))
-        redrive(
-            runtime,
-            Redrive(wanted.flow, wanted.name, skips={frame_id: news}, note=wanted.note),
-        )
+        frame_id = _chosen(wanted, _left_at(runtime, wanted, identity))
+        order = Redrive(wanted.flow, wanted.name, skips={frame_id: news}, note=wanted.note)
+        if redrive(runtime, order) is not None:
+            raise TaskInvalidState(f"{wanted.flow}/{wanted.name} goes on already; look where it is")
         return
     pointer = Pointer(wanted.flow, wanted.name, wanted.step, 1, "", "", "resume")
     standing = _standing_at(runtime, pointer, graph)
@@ -122,21 +123,19 @@ def _standing_at(runtime: Runtime, pointer: Pointer, graph: Graph) -> dict[str, 
                 continue
             join = key.rpartition("*")[0]
             frame = item_frame(runtime, pointer, graph, join, int(state["cur"]))
-        if frame is not None and frame.step is not None:
-            if graph.node(frame.step.path).step.name == pointer.step:
-                found[frame.id] = key
+        if frame is not None and _is_at(frame, pointer.step):
+            found[frame.id] = key
     return found
 
 
-def _left_at(runtime: Runtime, wanted: Skip, graph: Graph, execution_id: str) -> list[str]:
+def _left_at(runtime: Runtime, wanted: Skip, execution_id: str) -> list[str]:
     """The frames that were at a step when their execution ended. Cost: O(kept frames)."""
-    key = runtime.store.keys.frames(execution_id)
-    found = []
-    for name, text in runtime.store.redis.hscan_iter(key):
-        frame = runtime.store.unpack_frame(execution_id, str(text))
-        if frame.step is not None and graph.node(frame.step.path).step.name == wanted.step:
-            found.append(str(name))
-    return found
+    frames = kept.going_on(runtime, execution_id)
+    return [name for name, frame in frames.items() if _is_at(frame, wanted.step)]
+
+
+def _is_at(frame: Frame, step_name: str) -> bool:
+    return frame.step is not None and frame.step.path.rpartition("/")[2] == step_name
 
 
 def _chosen(wanted: Skip, frames: list[str]) -> str:

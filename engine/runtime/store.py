@@ -256,6 +256,12 @@ class ExecutionStore:
         told = {"frame": pointer.frame, "fence": pointer.fence, "on": child}
         return self.verb("expect", pointer.execution_id, **told)
 
+    def note(self, pointer: Pointer, event: NewEvent) -> Answer:
+        """Writes an event of a claimed frame down while it is worked on. Atomic, idempotent."""
+        identity = pointer.execution_id
+        events = self.events(identity, pointer.frame, [event])
+        return self.verb("note", identity, frame=pointer.frame, fence=pointer.fence, events=events)
+
     def finish(
         self,
         pointer: Pointer,

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -23,6 +23,29 @@ Outcome: TypeAlias = TaskReturned | TaskRaised | WorkerLost
 
 class WorkerDied(Exception):
     """A function raises it to play a worker that dies in the middle of the task."""
+
+
+class NotInStream(Exception):
+    """A task that is no stage of a stream reads or writes; `code` and `cause` as a flow sees it."""
+
+    code = "NotInStream"
+
+    def __init__(self, step: str) -> None:
+        self.cause = f"step {step!r} is no stage of a step of `type: stream`"
+        super().__init__(self.cause)
+
+
+class SimulatedChunk(bytes):
+    """Bytes that one stage writes and the next one reads. `seq` counts from 1."""
+
+    seq: int = 1
+    headers: dict[str, str]
+
+    def __new__(cls, data: bytes | memoryview = b"") -> SimulatedChunk:
+        """A chunk with a copy of the data and no headers."""
+        made = super().__new__(cls, data)
+        made.headers = {}
+        return made
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +75,14 @@ class SimulatedContext:
     def heartbeat(self) -> None:
         """Does nothing."""
 
+    def read(self) -> Iterator[SimulatedChunk]:
+        """The chunks of the stage before. Raises NotInStream where there is none."""
+        raise NotInStream(self.step)
+
+    def write(self, data: Any, headers: Mapping[str, str] | None = None) -> None:
+        """Hands a chunk to the next stage. Raises NotInStream where there is none."""
+        raise NotInStream(self.step)
+
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that names execution, frame, step and attempt in each record's `extra`."""
@@ -66,7 +97,7 @@ def call(function: TaskFunction, input: dict[str, Any], context: SimulatedContex
     What it returns has gone through JSON, as on its way through a store.
     """
     result: Any = None
-    with _Caught() as caught:
+    with Caught() as caught:
         result = _result(function, json.loads(json.dumps(input)), context)
     if isinstance(caught.error, WorkerDied):
         return WorkerLost()
@@ -102,13 +133,14 @@ def _takes_two(function: TaskFunction) -> bool:
     return True
 
 
-class _Caught:
+class Caught:
     """Keeps the exception of somebody else's code, an exit included; what is none of it goes on."""
 
     def __init__(self) -> None:
         self.error: Exception | SystemExit | None = None
 
-    def __enter__(self) -> _Caught:
+    def __enter__(self) -> Caught:
+        """The keeper; its `error` is set when the block is left."""
         return self
 
     def __exit__(
@@ -117,6 +149,7 @@ class _Caught:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
+        """Keeps an exception; True: it goes no further."""
         if isinstance(error, Exception | SystemExit):
             self.error = error
             return True

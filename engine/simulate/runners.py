@@ -24,11 +24,19 @@ from engine.core.outcomes import (
     flow_not_exists,
 )
 from engine.core.states import ExecutionStatus
-from engine.fdl.resources import ActionResource, FlowResource, QueueResource, TopicResource
+from engine.fdl.resources import (
+    ActionResource,
+    FlowResource,
+    QueueResource,
+    Resource,
+    StreamResource,
+    TopicResource,
+)
 from engine.simulate.attempts import Attempt, end_of_child, function_names, reported
 from engine.simulate.calls import Outcome, call
 from engine.simulate.execution import SimulatedExecution
 from engine.simulate.stage import Stage
+from engine.simulate.streaming import StreamRun
 
 Runner = Callable[[Stage, Attempt], None]
 
@@ -44,9 +52,22 @@ def runner_of(stage: Stage, attempt: Attempt) -> Runner | None:
             return _message
         case ActionResource(product="fnf", operation="StartExecution"):
             return _start_execution
+        case StreamResource() as resource if not _known(stage, resource):
+            known = all(_known(stage, called) for _, called in resource.stages)
+            return _stream if known else _function if attempt.mocked else None
         case _:
-            known = any(name in stage.tasks for name in function_names(attempt.call.resource))
+            known = _known(stage, attempt.call.resource)
             return _function if known or attempt.mocked else None
+
+
+def unknown_task(stage: Stage, resource: Resource) -> str:
+    """The task that nobody has, as shown to people; of a stream the first."""
+    called = (one for _, one in resource.stages) if isinstance(resource, StreamResource) else ()
+    return next((one.display for one in called if not _known(stage, one)), resource.display)
+
+
+def _known(stage: Stage, resource: Resource) -> bool:
+    return any(name in stage.tasks for name in function_names(resource))
 
 
 def _mock(stage: Stage, attempt: Attempt) -> None:
@@ -71,6 +92,13 @@ def _function(stage: Stage, attempt: Attempt) -> None:
             outcome = call(stage.tasks[name], attempt.call.input, context)
             return _return(stage, attempt, outcome, context.taken_s)
     return _return(stage, attempt, TaskReturned(None))
+
+
+def _stream(stage: Stage, attempt: Attempt) -> None:
+    assert attempt.call.stream is not None
+    run = StreamRun(attempt, attempt.call.stream, stage.tasks, stage.objects)
+    outcome = run.outcome()
+    _return(stage, attempt, outcome, run.taken_s)
 
 
 def _message(stage: Stage, attempt: Attempt) -> None:

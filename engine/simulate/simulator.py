@@ -15,6 +15,7 @@ from engine.simulate.calls import TaskFunction
 from engine.simulate.clock import VirtualClock
 from engine.simulate.execution import SimulatedExecution
 from engine.simulate.mocks import Mocks, mocks_of
+from engine.simulate.objects import Objects
 from engine.simulate.world import World
 
 MAX_ACTIONS = 1_000_000
@@ -54,6 +55,7 @@ def simulate(
     execution_name: str = "simulation",
     max_actions: int = MAX_ACTIONS,
     outside: Callable[[World], None] | None = None,
+    objects: Objects | None = None,
 ) -> Simulation:
     """Runs a flow to its end, and the executions it starts to theirs.
 
@@ -71,6 +73,7 @@ def simulate(
         max_actions: How much may happen before the simulation is given up.
         outside: Called before the clock starts, to plan stops and reports on it
             (`world.clock.after(60, lambda: world.executions[flow, name].stop())`).
+        objects: Where sources and sinks of streams are; None: a stream that names one fails.
 
     Raises:
         InvalidArgument: the mocks have not the right shape.
@@ -81,6 +84,7 @@ def simulate(
         {flow_name: graph, **(flows or {})},
         mocks_of(mocks),
         None if seed is None else Random(seed).random,
+        objects,
     )
     execution = world.start(graph, flow_name, execution_name, input or {})
     if outside is not None:

@@ -16,6 +16,7 @@ from engine.simulate.calls import TaskFunction
 from engine.simulate.clock import VirtualClock
 from engine.simulate.execution import Fence, SimulatedExecution, fence_of
 from engine.simulate.mocks import Mock, Mocks
+from engine.simulate.objects import Objects
 
 _PLACEHOLDER = "<>${}"
 """What deploy templates put around a flow's name that they would fill in."""
@@ -39,6 +40,7 @@ class Stage:
     mocks: Mocks
     run_task: Callable[[SimulatedExecution, Frame], None]
     jitter: Callable[[], float] | None = None
+    objects: Objects | None = None
     executions: dict[tuple[str, str], SimulatedExecution] = field(default_factory=dict)
     calls: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     tokens: dict[str, tuple[SimulatedExecution, str, Fence]] = field(default_factory=dict)

@@ -16,7 +16,8 @@ from engine.simulate.calls import TaskFunction
 from engine.simulate.clock import VirtualClock
 from engine.simulate.execution import SimulatedExecution, fence_of
 from engine.simulate.mocks import Mock, Mocks
-from engine.simulate.runners import runner_of
+from engine.simulate.objects import Objects
+from engine.simulate.runners import runner_of, unknown_task
 from engine.simulate.stage import Stage
 
 
@@ -33,9 +34,10 @@ class World:
         flows: Mapping[str, Graph],
         mocks: Mocks,
         jitter: Callable[[], float] | None = None,
+        objects: Objects | None = None,
     ) -> None:
         self.clock = clock
-        self._stage = Stage(clock, tasks, flows, mocks, self._run_task, jitter)
+        self._stage = Stage(clock, tasks, flows, mocks, self._run_task, jitter, objects)
 
     @property
     def executions(self) -> Mapping[tuple[str, str], SimulatedExecution]:
@@ -72,7 +74,7 @@ class World:
         attempt = Attempt(execution, frame, fence, node, call, mock or Mock(), mock is not None)
         run = runner_of(self._stage, attempt)
         if run is None:
-            failure = function_not_found(call.resource.display)
+            failure = function_not_found(unknown_task(self._stage, call.resource))
             attempt.happen(TaskRaised(failure.error, failure.cause))
             return
         execution.begun[frame.id] = fence

@@ -19,11 +19,12 @@ MAX_DAYS = 365
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer."""
+    """An HTTP answer. `cut`: the connection ends after half of the body."""
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
 
 
 def error_answer(error: OssFault) -> Answer:
@@ -44,6 +45,24 @@ def object_answer(found: FakeObject, now: float) -> Answer:
     }
     info = found.restore_info(now)
     return Answer(200, found.data, headers | ({"x-oss-restore": info} if info else {}))
+
+
+def part_answer(whole: Answer, headers: Mapping[str, str]) -> Answer:
+    """What a get asks for: the object, or its bytes from a place on (`Range: bytes=N-`).
+
+    Raises:
+        OssFault: PreconditionFailed, it is not the one that If-Match names; InvalidRange.
+    """
+    if headers.get("if-match", whole.headers["ETag"]) != whole.headers["ETag"]:
+        raise OssFault(412, "PreconditionFailed", "The object is another one by now.")
+    if "range" not in headers:
+        return whole
+    start = int(headers["range"].removeprefix("bytes=").removesuffix("-"))
+    size = len(whole.body)
+    if start >= size:
+        raise OssFault(416, "InvalidRange", "The range begins behind the end.")
+    span = {"Content-Range": f"bytes {start}-{size - 1}/{size}"}
+    return Answer(206, whole.body[start:], whole.headers | span)
 
 
 def list_answer(

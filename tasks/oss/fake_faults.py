@@ -21,6 +21,8 @@ class Fault(Enum):
     """Fails and has done nothing."""
     AFTER = (502, "BadGateway")
     """Is carried out, and its answer is lost."""
+    CUT = (200, "Cut")
+    """The connection breaks in the middle of the answer's body."""
 
     @property
     def status(self) -> int:
@@ -44,6 +46,7 @@ class FaultRates(BaseModel):
     throttle_rate: float = Field(default=0.0, ge=0, le=1)
     error_rate: float = Field(default=0.0, ge=0, le=1)
     seed: int | None = None
+    cut_rate: float = Field(default=0.0, ge=0, le=1)
     operations: frozenset[str] = frozenset()
 
 
@@ -80,4 +83,6 @@ class Faults:
             return Fault.SLOW_DOWN if first else Fault.TOO_MANY
         if number < self.rates.throttle_rate + self.rates.error_rate:
             return Fault.BEFORE if first else Fault.AFTER
+        if number < self.rates.throttle_rate + self.rates.error_rate + self.rates.cut_rate:
+            return Fault.CUT
         return None

@@ -11,7 +11,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import TracebackType
@@ -19,7 +19,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import ValidationError
 
-from tasks.oss.fake_answers import Answer, error_answer, list_answer, object_answer, restore_days
+from tasks.oss.fake_answers import (
+    Answer,
+    error_answer,
+    list_answer,
+    object_answer,
+    part_answer,
+    restore_days,
+)
 from tasks.oss.fake_bucket import FakeBuckets, OssFault
 from tasks.oss.fake_faults import Fault, FaultRates, Faults
 from tasks.storage.object_store import MAX_PAGE_KEYS, RestoreOutcome
@@ -95,9 +102,11 @@ class FakeOss:
         try:
             if "authorization" not in request.headers:
                 raise OssFault(403, "AccessDenied", "Anonymous access is forbidden.")
-            if fault is not None and fault is not Fault.AFTER:
+            if fault is not None and fault not in (Fault.AFTER, Fault.CUT):
                 raise OssFault(fault.status, fault.code, "This request met a fault on demand.")
             answer = operation(self.buckets, request)
+            if fault is Fault.CUT:
+                return replace(answer, cut=True)
             if fault is not None:
                 raise OssFault(fault.status, fault.code, "The answer was lost on demand.")
         except OssFault as error:
@@ -210,7 +219,7 @@ def _get(buckets: FakeBuckets, request: Request) -> Answer:
     found = buckets.get(request.bucket, request.key)
     if not found.readable(buckets.clock()):
         raise OssFault(403, "InvalidObjectState", "The object is archived: restore it first.")
-    return object_answer(found, buckets.clock())
+    return part_answer(object_answer(found, buckets.clock()), request.headers)
 
 
 def _head(buckets: FakeBuckets, request: Request) -> Answer:
@@ -266,8 +275,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
+        if answer.cut:
+            self.close_connection = True
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
+            self.wfile.write(answer.body[: len(answer.body) // 2] if answer.cut else answer.body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Says nothing: thousands of lines would hide what a test has to say."""

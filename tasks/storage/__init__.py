@@ -8,6 +8,7 @@ from tasks.storage.object_store import (
     RestoreOutcome,
     RestoreState,
 )
+from tasks.storage.object_stream import ObjectStream, open_object
 from tasks.storage.opening import OpenBucket, open_bucket
 from tasks.storage.settings import StorageSettings
 
@@ -15,10 +16,12 @@ __all__ = [
     "LocalStore",
     "ObjectInfo",
     "ObjectStore",
+    "ObjectStream",
     "OpenBucket",
     "Page",
     "RestoreOutcome",
     "RestoreState",
     "StorageSettings",
     "open_bucket",
+    "open_object",
 ]

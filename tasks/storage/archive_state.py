@@ -79,13 +79,24 @@ class ArchiveStates:
 
     def replace_file(self, target: Path, data: bytes) -> None:
         """Writes a file so that readers see the old bytes or the new ones, never a part."""
-        unfinished = self._folder / f"unfinished-{uuid.uuid4().hex}"
+        with self.unfinished() as file:
+            file.write_bytes(data)
+            self.finish(file, target)
+
+    @contextmanager
+    def unfinished(self) -> Iterator[Path]:
+        """The path of a new file for bytes that nobody may see yet; gone with the block."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"unfinished-{uuid.uuid4().hex}"
         try:
-            unfinished.write_bytes(data)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(unfinished, target)
+            yield path
         finally:
-            unfinished.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    def finish(self, unfinished: Path, target: Path) -> None:
+        """Puts the file in its place, over an old one, in one step."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(unfinished, target)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

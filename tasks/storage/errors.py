@@ -9,8 +9,8 @@ NO_SUCH_KEY = "NoSuchKey"
 ACCESS_DENIED = "AccessDenied"
 INVALID_OBJECT_STATE = "InvalidObjectState"
 MISSING_CREDENTIALS = "MissingCredentials"
-MISSING_EXTRA = "MissingExtra"
 INVALID_SETTINGS = "InvalidSettings"
+OBJECT_CHANGED = "ObjectChanged"
 
 RETRYABLE = (THROTTLED, SERVER_ERROR)
 """Errors that go away by themselves: worth another try."""
@@ -44,6 +44,8 @@ def _name(status: int, code: str) -> str:
         return NO_SUCH_KEY
     if status in (401, 403):
         return ACCESS_DENIED
+    if status == 412:
+        return OBJECT_CHANGED
     return INVALID_ARGUMENT
 
 

@@ -1,31 +1,28 @@
-"""The SDKs of optional extras: imported here, when a store that needs one is first opened."""
+"""The SDKs of the stores: loaded when a store that needs one is first opened."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from tasks.errors import TaskError
-from tasks.storage.errors import MISSING_EXTRA
+from tasks.extras import load_extra
+
+_WHO = "this endpoint"
 
 
 def oss_sdk() -> Any:
     """The module `alibabacloud_oss_v2`. MissingExtra if it is not installed."""
-    return _load("alibabacloud_oss_v2", "oss")
+    return load_extra("alibabacloud_oss_v2", "oss", _WHO)
 
 
 def s3_sdk() -> tuple[Any, Any, Any]:
     """The modules `boto3`, `botocore.config`, `botocore.exceptions`. MissingExtra if not there."""
-    return _load("boto3", "s3"), _load("botocore.config", "s3"), _load("botocore.exceptions", "s3")
+    return (
+        load_extra("boto3", "s3", _WHO),
+        load_extra("botocore.config", "s3", _WHO),
+        load_extra("botocore.exceptions", "s3", _WHO),
+    )
 
 
-def _load(module: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
-            raise
-        raise TaskError(
-            MISSING_EXTRA,
-            f"this endpoint needs the extra {extra!r}: pip install 'penstock[{extra}]'",
-        ) from error
+def s3_transfer() -> Any:
+    """The module `boto3.s3.transfer`. MissingExtra if it is not installed."""
+    return load_extra("boto3.s3.transfer", "s3", _WHO)

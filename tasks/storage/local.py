@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from tasks.chunk import CHUNK_BYTES
 from tasks.errors import SERVER_ERROR, TaskError
 from tasks.storage.archive_state import STATE_FOLDER, ArchiveState, ArchiveStates
 from tasks.storage.errors import (
@@ -15,6 +19,7 @@ from tasks.storage.errors import (
     INVALID_OBJECT_STATE,
     NO_SUCH_BUCKET,
     NO_SUCH_KEY,
+    OBJECT_CHANGED,
     invalid,
 )
 from tasks.storage.object_store import (
@@ -67,7 +72,7 @@ class LocalStore:
         """See ObjectStore. `tier` changes nothing here."""
         folder = self._bucket(bucket)
         states = ArchiveStates(folder)
-        self._size(folder, bucket, key)
+        self._stat(folder, bucket, key)
         with states.lock():
             state = states.read(key)
             if state is None:
@@ -79,36 +84,77 @@ class LocalStore:
     def head(self, bucket: str, key: str) -> ObjectInfo:
         """See ObjectStore."""
         folder = self._bucket(bucket)
-        size = self._size(folder, bucket, key)
-        return _info(key, size, ArchiveStates(folder).read(key), self._clock())
+        found = self._stat(folder, bucket, key)
+        info = _info(key, found.st_size, ArchiveStates(folder).read(key), self._clock())
+        return replace(info, version=_version(found))
 
     def read(self, bucket: str, key: str) -> bytes:
         """See ObjectStore."""
-        info = self.head(bucket, key)
-        if not info.readable:
-            raise TaskError(
-                INVALID_OBJECT_STATE, f"{bucket}/{key} is {info.restore_state.value}: restore it"
-            )
+        path = self._readable(bucket, key)
         try:
-            return self._path(self._bucket(bucket), key).read_bytes()
+            return path.read_bytes()
+        except OSError as error:
+            raise _as_task_error(error, bucket, key) from error
+
+    def read_chunks(
+        self,
+        bucket: str,
+        key: str,
+        chunk_bytes: int = CHUNK_BYTES,
+        start: int = 0,
+        version: str = "",
+    ) -> Iterator[bytes]:
+        """See ObjectStore. A file that is replaced meanwhile is read on as it was."""
+        path = self._readable(bucket, key)
+        try:
+            with path.open("rb") as file:
+                version = version or _version(os.fstat(file.fileno()))
+                file.seek(start)
+                more = True
+                while more:
+                    piece = file.read(chunk_bytes)
+                    if _version(os.fstat(file.fileno())) != version:
+                        raise TaskError(OBJECT_CHANGED, f"{bucket}/{key} is not as it was")
+                    if piece:
+                        yield piece
+                    more = len(piece) == chunk_bytes
         except OSError as error:
             raise _as_task_error(error, bucket, key) from error
 
     def put(self, bucket: str, key: str, data: bytes, storage_class: str = "") -> None:
         """See ObjectStore. Classes: Standard and the archive classes of OSS and S3."""
+        self._put(bucket, key, storage_class, lambda file: file.write_bytes(data))
+
+    def put_file(self, bucket: str, key: str, path: Path, storage_class: str = "") -> None:
+        """See ObjectStore and `put`."""
+        self._put(bucket, key, storage_class, lambda file: shutil.copyfile(path, file))
+
+    def _put(
+        self, bucket: str, key: str, storage_class: str, fill: Callable[[Path], object]
+    ) -> None:
         storage_class = storage_class or STANDARD
         if storage_class not in ARCHIVE_CLASSES | {STANDARD}:
             known = ", ".join(sorted(ARCHIVE_CLASSES | {STANDARD}))
             raise invalid(f"storage class {storage_class!r} is not one of {known}")
         folder = self._bucket(bucket)
         path, states = self._path(folder, key), ArchiveStates(folder)
+        archived = storage_class in ARCHIVE_CLASSES
         try:
-            with states.lock():
-                states.replace_file(path, data)
-                archived = storage_class in ARCHIVE_CLASSES
-                states.write(key, ArchiveState(storage_class) if archived else None)
+            with states.unfinished() as file:
+                fill(file)
+                with states.lock():
+                    states.finish(file, path)
+                    states.write(key, ArchiveState(storage_class) if archived else None)
         except OSError as error:
             raise _as_task_error(error, bucket, key) from error
+
+    def _readable(self, bucket: str, key: str) -> Path:
+        info = self.head(bucket, key)
+        if not info.readable:
+            raise TaskError(
+                INVALID_OBJECT_STATE, f"{bucket}/{key} is {info.restore_state.value}: restore it"
+            )
+        return self._path(self._bucket(bucket), key)
 
     def _bucket(self, bucket: str) -> Path:
         folder = self.root / bucket
@@ -130,21 +176,25 @@ class LocalStore:
             raise invalid(f"{key!r} leads out of its bucket")
         return path
 
-    def _size(self, folder: Path, bucket: str, key: str) -> int:
+    def _stat(self, folder: Path, bucket: str, key: str) -> os.stat_result:
         path = self._path(folder, key)
         try:
-            size = path.stat().st_size
+            found = path.stat()
         except OSError as error:
             raise _as_task_error(error, bucket, key) from error
-        if not path.is_file():
+        if not stat.S_ISREG(found.st_mode):
             raise TaskError(NO_SUCH_KEY, f"no object {bucket}/{key}")
-        return size
+        return found
 
 
 def _info(key: str, size: int, state: ArchiveState | None, now: float) -> ObjectInfo:
     if state is None:
         return ObjectInfo(key, size, STANDARD, RestoreState.NOT_ARCHIVED)
     return ObjectInfo(key, size, state.storage_class, state.at(now))
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"
 
 
 def _walk(folder: Path, base: str, prefix: str, marker: str) -> Iterator[tuple[str, int]]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
+
+from tasks.chunk import CHUNK_BYTES
 
 MAX_PAGE_KEYS = 1000
 """Most objects any of the stores gives in one page."""
@@ -35,12 +39,16 @@ class RestoreOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object as a listing or a head gives it. `size` is in bytes."""
+    """An object as a listing or a head gives it. `size` is in bytes.
+
+    `version` is another one once the object has other bytes; "" in listings.
+    """
 
     key: str
     size: int
     storage_class: str
     restore_state: RestoreState
+    version: str = ""
 
     @property
     def archived(self) -> bool:
@@ -99,8 +107,27 @@ class ObjectStore(Protocol):
         """All bytes of an object. InvalidObjectState while it is frozen or thawing."""
         ...
 
+    def read_chunks(
+        self,
+        bucket: str,
+        key: str,
+        chunk_bytes: int = CHUNK_BYTES,
+        start: int = 0,
+        version: str = "",
+    ) -> Iterator[bytes]:
+        """The bytes from `start` on, in pieces of `chunk_bytes`; only the last may be shorter.
+
+        A few pieces are in memory at once. ObjectChanged, if the object is not of that `version`
+        ("" is any), or gets another one while it is read; the other errors of `read`.
+        """
+        ...
+
     def put(self, bucket: str, key: str, data: bytes, storage_class: str = "") -> None:
         """Writes an object, over an old one if there is one; "" is the store's usual class."""
+        ...
+
+    def put_file(self, bucket: str, key: str, path: Path, storage_class: str = "") -> None:
+        """As `put`, with the bytes of a file, some at a time: there is all of it or nothing."""
         ...
 
 

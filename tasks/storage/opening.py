@@ -54,9 +54,13 @@ def open_bucket(endpoint: str, bucket: str, settings: StorageSettings | None = N
         raise invalid(f"bucketName is empty, and {PREFIX}BUCKET is not set")
     if not (endpoint or settings.endpoint):
         raise TaskError(ACCESS_DENIED, f"endpoint is empty, and {PREFIX}ENDPOINT is not set")
-    place = parse_endpoint(endpoint or settings.endpoint)
-    check_allowed(settings.allow, place, bucket)
-    return OpenBucket(_store(place, settings.local_thaw_s, os.getpid()), bucket, settings)
+    return open_place(parse_endpoint(endpoint or settings.endpoint), bucket, settings)
+
+
+def open_place(endpoint: Endpoint, bucket: str, settings: StorageSettings) -> OpenBucket:
+    """The same with an endpoint that has been read already."""
+    check_allowed(settings.allow, endpoint, bucket)
+    return OpenBucket(_store(endpoint, settings.local_thaw_s, os.getpid()), bucket, settings)
 
 
 @lru_cache(maxsize=64)

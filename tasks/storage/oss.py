@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from tasks.chunk import CHUNK_BYTES
 from tasks.errors import TaskError
 from tasks.storage.endpoint import OssEndpoint
 from tasks.storage.errors import MISSING_CREDENTIALS, from_answer, invalid, unreachable
@@ -16,6 +20,7 @@ from tasks.storage.object_store import (
     RestoreOutcome,
     state_of,
 )
+from tasks.storage.ranged import Body, check_partial, read_ranged
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -29,6 +34,9 @@ RESTORE_ATTEMPTS = 2
 
 BASE_DELAY_S = 0.1
 MAX_DELAY_S = 5.0
+
+MAX_PUT_BYTES = 5 * 1024**3
+"""The largest object that OSS takes in one request."""
 
 Answer = TypeVar("Answer")
 
@@ -85,7 +93,8 @@ class OssStore:
         """See ObjectStore."""
         request = self._sdk.HeadObjectRequest(bucket=bucket, key=key)
         answer = self._ask(f"head of {bucket}/{key}", self._client.head_object, request)
-        return _info(key, answer.content_length, answer.storage_class, answer.restore)
+        info = _info(key, answer.content_length, answer.storage_class, answer.restore)
+        return replace(info, version=answer.etag or "")
 
     def read(self, bucket: str, key: str) -> bytes:
         """See ObjectStore."""
@@ -94,12 +103,54 @@ class OssStore:
         with answer.body as body:
             return bytes(body.read())
 
+    def read_chunks(
+        self,
+        bucket: str,
+        key: str,
+        chunk_bytes: int = CHUNK_BYTES,
+        start: int = 0,
+        version: str = "",
+    ) -> Iterator[bytes]:
+        """See ObjectStore."""
+        # OSS answers a range behind the end with the whole object.
+        if start and start >= self.head(bucket, key).size:
+            return iter(())
+
+        @contextmanager
+        def ask(at: int, version: str) -> Iterator[Body]:
+            request = self._sdk.GetObjectRequest(
+                bucket=bucket,
+                key=key,
+                if_match=version or None,
+                range_header=f"bytes={at}-" if at else None,
+                range_behavior="standard" if at else None,
+            )
+            answer = self._ask(f"read of {bucket}/{key}", self._client.get_object, request)
+            with answer.body as body:
+                check_partial(at, answer.status_code)
+                size = at + (answer.content_length or 0)
+                yield Body(body.iter_bytes(block_size=chunk_bytes), size, answer.etag or "")
+
+        # The errors of the HTTP library underneath are OSErrors.
+        broken = (OSError, self._sdk.exceptions.BaseError)
+        return read_ranged(ask, chunk_bytes, start, version, broken)
+
     def put(self, bucket: str, key: str, data: bytes, storage_class: str = "") -> None:
         """See ObjectStore."""
         request = self._sdk.PutObjectRequest(
             bucket=bucket, key=key, body=data, storage_class=storage_class or None
         )
         self._ask(f"write of {bucket}/{key}", self._client.put_object, request)
+
+    def put_file(self, bucket: str, key: str, path: Path, storage_class: str = "") -> None:
+        """See ObjectStore. FC.InvalidArgument for more than `MAX_PUT_BYTES`."""
+        if path.stat().st_size > MAX_PUT_BYTES:
+            raise invalid(f"write of {bucket}/{key}: OSS takes at most {MAX_PUT_BYTES} bytes")
+        request = self._sdk.PutObjectRequest(
+            bucket=bucket, key=key, storage_class=storage_class or None
+        )
+        put = self._client.put_object_from_file
+        self._ask(f"write of {bucket}/{key}", lambda asked: put(asked, str(path)), request)
 
     def _config(self) -> Any:
         sdk = self._sdk

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
+from tasks.chunk import CHUNK_BYTES
 from tasks.errors import TaskError
 from tasks.storage.endpoint import S3Endpoint
 from tasks.storage.errors import MISSING_CREDENTIALS, from_answer, invalid, unreachable
-from tasks.storage.extras import s3_sdk
+from tasks.storage.extras import s3_sdk, s3_transfer
 from tasks.storage.object_store import (
     MAX_PAGE_KEYS,
     ObjectInfo,
@@ -17,10 +19,15 @@ from tasks.storage.object_store import (
     RestoreOutcome,
     state_of,
 )
+from tasks.storage.ranged import Body, check_partial, read_ranged
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 CONNECTIONS = 100
+
+UPLOAD_THREADS = 2
+"""Parts of a large file on their way at once."""
+
 ATTEMPTS = 6
 
 
@@ -101,7 +108,7 @@ class S3Store:
             restoring='ongoing-request="true"' in text,
             restored='ongoing-request="false"' in text,
         )
-        return ObjectInfo(key, answer["ContentLength"], storage_class, state)
+        return ObjectInfo(key, answer["ContentLength"], storage_class, state, answer["ETag"])
 
     def read(self, bucket: str, key: str) -> bytes:
         """See ObjectStore."""
@@ -109,12 +116,52 @@ class S3Store:
             answer = self._client.get_object(Bucket=bucket, Key=key)
             return bytes(answer["Body"].read())
 
+    def read_chunks(
+        self,
+        bucket: str,
+        key: str,
+        chunk_bytes: int = CHUNK_BYTES,
+        start: int = 0,
+        version: str = "",
+    ) -> Iterator[bytes]:
+        """See ObjectStore."""
+        # S3 refuses a range that begins behind the end.
+        if start and start >= self.head(bucket, key).size:
+            return iter(())
+
+        @contextmanager
+        def ask(at: int, version: str) -> Iterator[Body]:
+            asked = ({"Range": f"bytes={at}-"} if at else {}) | (
+                {"IfMatch": version} if version else {}
+            )
+            with self._answers(f"read of {bucket}/{key}"):
+                answer = self._client.get_object(Bucket=bucket, Key=key, **asked)
+            body = answer["Body"]
+            with closing(body):
+                check_partial(at, answer["ResponseMetadata"]["HTTPStatusCode"])
+                size = at + answer["ContentLength"]
+                yield Body(body.iter_chunks(chunk_bytes), size, answer["ETag"])
+
+        broken = (OSError, self._errors.BotoCoreError)
+        return read_ranged(ask, chunk_bytes, start, version, broken)
+
     def put(self, bucket: str, key: str, data: bytes, storage_class: str = "") -> None:
         """See ObjectStore."""
         with self._answers(f"write of {bucket}/{key}"):
             self._client.put_object(
                 Bucket=bucket, Key=key, Body=data, StorageClass=storage_class or "STANDARD"
             )
+
+    def put_file(self, bucket: str, key: str, path: Path, storage_class: str = "") -> None:
+        """See ObjectStore. A large file goes in parts, which S3 joins at the end."""
+        transfer = s3_transfer()
+        config = transfer.TransferConfig(max_concurrency=UPLOAD_THREADS)
+        extra = {"StorageClass": storage_class or "STANDARD"}
+        with (
+            self._answers(f"write of {bucket}/{key}"),
+            transfer.create_transfer_manager(self._client, config) as manager,
+        ):
+            manager.upload(str(path), bucket, key, extra).result()
 
     @contextmanager
     def _answers(self, what: str, passed: str = "") -> Iterator[None]:

@@ -88,11 +88,27 @@ def _frames_open_and_close_once(history: Sequence[Event]) -> list[str]:
     return found + ([f"never exited: {sorted(open_frames)}"] if open_frames else [])
 
 
+def _streams_close_once_they_are_open(history: Sequence[Event]) -> list[str]:
+    open_streams: dict[tuple[str, str], bool] = {}
+    found = []
+    for event in history:
+        place = event.frame, event.step_name
+        if event.type is EventType.TASK_STARTED:
+            open_streams[place] = False
+        elif event.type is EventType.STREAM_OPENED:
+            found += [f"{place} opened twice"] if open_streams.get(place) else []
+            open_streams[place] = True
+        elif event.type is EventType.STREAM_CLOSED and not open_streams.pop(place, False):
+            found.append(f"{place} closed, but not open")
+    return found
+
+
 _ALWAYS: tuple[Callable[[Sequence[Event]], list[str]], ...] = (
     _causes_come_first,
     _starts_and_ends_once,
     _entered_is_exited_once,
     _frames_open_and_close_once,
+    _streams_close_once_they_are_open,
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
+import tests.fundamentals.stream_tasks  # noqa: F401  # its import registers the pairs' stream tasks
 from tasks import TaskContext, task
 from tests.fundamentals.answers import Answer, Call, answer_to, perform
 from tests.fundamentals.pairs import owner_of, resources

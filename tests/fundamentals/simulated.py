@@ -12,7 +12,9 @@ from engine.fdl.model import TaskStep
 from engine.simulate.attempts import function_names
 from engine.simulate.mocks import Mock, Mocks
 from engine.simulate.simulator import Simulation, simulate
-from tasks import TaskContext
+from tasks import TaskContext, shipped
+from tasks.registry import tasks
+from tests.fundamentals import stream_tasks
 from tests.fundamentals.answers import Answer, Call, answer_to, perform
 from tests.fundamentals.outside import Outsider
 from tests.fundamentals.pairs import Pair
@@ -20,6 +22,8 @@ from tests.fundamentals.pairs import Pair
 NOW = 1_800_000_000.0
 MOST_ATTEMPTS = 10
 DEFAULT_NAME = "simulation"
+STREAM_TASKS = stream_tasks.__name__
+"""Its tasks, and those that are shipped, are in every simulation, as they are on a worker."""
 
 
 def simulated(pair: Pair, seed: int) -> Simulation:
@@ -28,10 +32,11 @@ def simulated(pair: Pair, seed: int) -> Simulation:
     flows = {name: load_flow(text, name)[0] for name, text in pair.sub_flows.items()}
     name = pair.expect.name or DEFAULT_NAME
     outsider = Outsider(pair, name)
+    scripted = {key: _function(script, outsider) for key, script in pair.scripts.items()}
     return simulate(
         graph,
         pair.input,
-        tasks={key: _function(script, outsider) for key, script in pair.scripts.items()},
+        tasks={**_registered(), **scripted},
         flows=flows,
         mocks=_mocks(pair, {pair.name: graph, **flows}),
         now=datetime.fromisoformat(pair.expect.now).timestamp() if pair.expect.now else NOW,
@@ -40,6 +45,16 @@ def simulated(pair: Pair, seed: int) -> Simulation:
         execution_name=name,
         outside=outsider.plan,
     )
+
+
+def _registered() -> dict[str, Callable[..., Any]]:
+    """The stream tasks of the pairs and all shipped tasks."""
+    shipped()
+    return {
+        name: one.call
+        for name, one in tasks().items()
+        if one.function.__module__.startswith(("tasks.", STREAM_TASKS))
+    }
 
 
 def _function(

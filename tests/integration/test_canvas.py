@@ -23,7 +23,9 @@ from tests.processes import WorkerProcess
 SCRIPTED = Path(__file__).resolve().parents[1] / "fundamentals" / "scripted_tasks.py"
 END_WITHIN_S = 45
 
-REFUSING = ("choice", "succeed", "fail", "catch", "timeoutSeconds", "sync", "waitForCallback")
+REFUSING = (
+    "choice", "succeed", "fail", "catch", "timeoutSeconds", "sync", "waitForCallback", "stream",
+)  # fmt: skip
 """Words of flows that no canvas can be made of."""
 REFUSED_FOR_MORE = {
     "context_tells_names_and_numbers": "event id",
@@ -196,6 +198,14 @@ def test_a_fork_is_a_chord_of_as_many_lanes_as_its_concurrency(engine: Engine) -
   - {type: wait, name: culprit, duration: $.seconds}
 """,
             "not known beforehand",
+        ),
+        (
+            """
+  - type: stream
+    name: culprit
+    steps: [{type: task, name: pack, resourceArn: bytes:gzip}]
+""",
+            "only the store keeps their run",
         ),
         ("  - {type: wait, name: culprit, duration: 7200}\n", "visibility timeout"),
         (

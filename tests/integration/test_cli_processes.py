@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from PIL import Image
 
 from engine.runtime.embedded import EmbeddedRedis
 from engine.runtime.engine import Engine
@@ -157,12 +158,20 @@ def test_the_oss_server_says_where_it_listens(folder: Path) -> None:
         assert oss.end() == 0
 
 
-def test_the_demo_restores_300_objects_on_two_pages_or_more_and_cleans_up(folder: Path) -> None:
+def test_the_demo_restores_300_objects_streams_a_picture_and_cleans_up(folder: Path) -> None:
     done = command(sys.executable, "-P", "-m", "engine.cli.demo", cwd=folder)
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()
-    assert re.fullmatch(r"restored 300 of 300 objects in \d+\.\d s", last[-2])
-    result = folder / last[-1].removeprefix("result: ")
+    assert re.fullmatch(r"restored 300 of 300 objects in \d+\.\d s", last[-3])
+    result = folder / last[-2].removeprefix("result: ")
+    with Image.open(folder / last[-1].removeprefix("picture: ")) as picture:
+        picture.load()
+        assert picture.size == (6000, 4000)
+    steps = re.findall(r"^step +(\S+) in process (\d+)$", done.stdout, re.MULTILINE)
+    assert [step for step, _ in steps] == ["split", "compress", "watermark", "join"]
+    assert len({pid for _, pid in steps}) >= 2
+    edge = r"^edge +compress -> watermark: \d+ chunks, .*from process to process$"
+    assert re.search(edge, done.stdout, re.MULTILINE)
     lines = result.read_text().splitlines()
     assert len(lines) == 300
     assert all(line.split("\t")[1:] == ["frozen", "thawed"] for line in lines)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,41 +11,17 @@ import pytest
 from tasks.errors import TaskError
 from tasks.storage import RestoreOutcome, RestoreState, open_bucket
 from tasks.storage.s3 import S3Store
+from tests.object_servers import moto_server
 from tests.restore_loop import call, restore_all
 from tests.waiting import wait_until
 
 OBJECTS = 2000
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    assert isinstance(port, int)
-    return port
-
-
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=2).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="module")
 def moto_url() -> Iterator[str]:
-    port = _free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            wait_until(lambda: _answers(f"{url}/moto-api/"), timeout_s=30)
-            yield url
-        finally:
-            process.terminate()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

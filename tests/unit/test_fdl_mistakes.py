@@ -36,7 +36,7 @@ steps:
         "f.yml:1:10: error: BAD_VALUE the flow: version must be v1 or v1beta1, not the text 'v3'",
         "f.yml:3:1: error: UNKNOWN_KEY the flow: unknown key 'stepz'; did you mean 'steps'?",
         "f.yml:5:11: error: UNKNOWN_TYPE a: unknown type 'tusk'; did you mean 'task'? "
-        "(known types: task, pass, wait, choice, parallel, foreach, succeed, fail)",
+        "(known types: task, stream, pass, wait, choice, parallel, foreach, succeed, fail)",
         "f.yml:7:5: error: MISSING_KEY orders: resourceArn or action is missing",
         "f.yml:9:5: error: UNKNOWN_KEY orders: unknown key 'resourceARN'; "
         "did you mean 'resourceArn'?",
@@ -121,7 +121,13 @@ def test_parse_flow_raises_all_problems() -> None:
         ("type: succeed, end: true", "END_NOT_ALLOWED"),
         ("type: fail, end: true", "END_NOT_ALLOWED"),
         ("type: fail, error: '$.a['", "BAD_PATH"),
-        ("type: stream", "UNKNOWN_TYPE"),
+        ("type: stream", "MISSING_KEY"),
+        ("type: stream, steps: []", "EMPTY_LIST"),
+        ("type: stream, steps: {}", "BAD_TYPE"),
+        ("type: stream, steps: [5]", "BAD_TYPE"),
+        ("type: stream, steps: [{type: pass, name: p}]", "NOT_IN_STREAM"),
+        ("type: stream, steps: [{type: task, name: t}]", "MISSING_KEY"),
+        ("type: teleport", "UNKNOWN_TYPE"),
         ("type: 5", "UNKNOWN_TYPE"),
         ("steps: []", "MISSING_KEY"),
     ],

@@ -219,33 +219,6 @@ def test_a_message_that_nobody_claims_is_sent_again_with_more_and_more_patience(
     assert (record["redispatches"], record["duplicates"]) == ("3", "1")
 
 
-def test_a_message_in_a_queue_that_is_merely_long_is_not_sent_again(any_redis: Redis) -> None:
-    driver, message = at_task(any_redis)
-    any_redis.lpush(driver.store.keys.queue, message.text)
-    driver.wait_for_next()
-    assert any_redis.llen(driver.store.keys.queue) == 1
-    assert "redispatches" not in driver.store.record(ID)
-
-
-def test_a_lost_message_is_sent_again_once_a_younger_one_is_claimed_however_long_the_queue_is(
-    any_redis: Redis,
-) -> None:
-    driver, lost = at_task(any_redis)
-    driver.hand.clear()
-    any_redis.lpush(driver.store.keys.queue, lost.text)  # something always waits there
-    driver.pass_time(6)
-    driver.sweep()
-    assert "redispatches" not in driver.store.record(ID)
-    any_redis.delete(driver.store.keys.queue)
-    driver.start(name="younger")
-    (younger,) = driver.collect()
-    assert isinstance(driver.store.claim(younger.pointer, driver.holder_of(younger)), Claim)
-    any_redis.lpush(driver.store.keys.queue, lost.text)
-    driver.pass_time(6)
-    driver.sweep()
-    assert driver.store.record(ID)["redispatches"] == "1"
-
-
 def test_a_lease_that_is_renewed_does_not_end(any_redis: Redis) -> None:
     driver, message = at_task(any_redis)
     claim(driver, message)

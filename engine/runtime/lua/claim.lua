@@ -36,7 +36,7 @@ if not again then
     redis.call('ZADD', KEYS[10], state.limit, 'timeout|' .. m)
   end
   keep(order.frame, state)
-  claimed(state.queue or KEYS[12], state.sent)
+  claimed(state.queue or KEYS[12], state.first_sent or state.sent)
   redis.call('ZREM', KEYS[8], m)
   redis.call('ZADD', KEYS[9], now + order.lease_ms, m)
   redis.call('HSET', KEYS[13], order.request, m)

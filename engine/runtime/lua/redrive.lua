@@ -10,7 +10,7 @@ if redis.call('HEXISTS', KEYS[1], 'stopped_ms') == 0 or status == 'Succeeded' th
   return {'REPEATED', status}
 end
 if redis.call('HEXISTS', KEYS[2], '') == 0 then return {'MISSING'} end
-local gone = {'stopped_ms', 'end_call', 'ending_call', 'error', 'cause', 'skips'}
+local gone = {'stopped_ms', 'end_call', 'ending_call', 'error', 'cause', 'skips', 'expire_ms'}
 redis.call('HDEL', KEYS[1], unpack(gone))
 redis.call('HSET', KEYS[1], 'status', 'Running', 'redrive_call', order.call, 'definition', order.definition)
 if order.skips then redis.call('HSET', KEYS[1], 'skips', order.skips) end

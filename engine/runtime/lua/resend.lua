@@ -42,6 +42,8 @@ if not state.early and not overdue(KEYS[11], state.sent) then return {'WAITING'}
 count('redispatches')
 local copies = (state.copies or 0) + 1
 if copies == 1 then
+  -- Whichever of the two is claimed: no more than the older one is known to have left the queue.
+  state.first_sent = state.sent
   state.copies, state.resent, state.sent, state.queue, state.early = copies, order.call, now, KEYS[11], nil
   keep(order.frame, state)
   push(KEYS[11], order.envelope)

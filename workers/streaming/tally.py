@@ -1,0 +1,62 @@
+"""The tally: counts and hashes the bytes that leave a stream."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from streams.chunk import Payload, flat
+from streams.ends import EdgeFigures, Writer
+
+
+class Tally:
+    """A writer at the end of a stream; what it is given goes on to another one, if there is one.
+
+    `whole`: False where a part of the bytes went by before, so that nobody can tell their SHA-256.
+    """
+
+    def __init__(self, onwards: Writer | None = None, whole: bool = True) -> None:
+        self._onwards = onwards
+        self._sha256 = hashlib.sha256() if whole else None
+        self._own = EdgeFigures()
+        self._seq = 0
+
+    @property
+    def figures(self) -> EdgeFigures:
+        """What has passed here, with how long the next one made it wait."""
+        if self._onwards is not None:
+            self._own.blocked_s = self._onwards.figures.blocked_s
+        return self._own
+
+    @property
+    def seq(self) -> int:
+        """See `Writer.seq`."""
+        return self._seq if self._onwards is None else self._onwards.seq
+
+    def write(self, payload: Payload, headers: Mapping[str, str] | None = None) -> None:
+        """See `Writer.write`."""
+        if self._onwards is not None:
+            self._onwards.write(payload, headers)
+        if self._sha256 is not None:
+            self._sha256.update(payload)
+        self._seq += 1
+        self._own.moved(len(flat(payload)))
+
+    def mark(self) -> None:
+        """See `Writer.mark`: here it means nothing."""
+
+    def end(self) -> None:
+        """See `Writer.end`."""
+        if self._onwards is not None:
+            self._onwards.end()
+
+    def fail(self, error: str, cause: str) -> None:
+        """See `Writer.fail`."""
+        if self._onwards is not None:
+            self._onwards.fail(error, cause)
+
+    def total(self) -> dict[str, Any]:
+        """All that has left the stream; the SHA-256 is None where it is not known."""
+        sha256 = None if self._sha256 is None else self._sha256.hexdigest()
+        return {"chunks": self._own.chunks, "bytes": self._own.bytes, "sha256": sha256}
