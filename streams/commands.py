@@ -18,6 +18,10 @@ from streams.stop import Stop
 AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
 """What may be over soon: no connection, no answer, loading, no memory, a replica."""
 
+LARGEST_SETTING = "proto-max-bulk-len"
+LARGEST_BYTES = 512 * 1024 * 1024
+"""Redis' own limit of a value. It closes the connection to who sends more, and says no reason."""
+
 FIRST_PAUSE_S = 0.001
 MOST_PAUSE_S = 0.5
 
@@ -69,6 +73,15 @@ class Commands:
         facts = dict(zip(answer[::2], answer[1::2], strict=True))
         last = facts[b"last-entry"]
         return facts[b"last-generated-id"].decode(), last[1][1] if last else None
+
+    def largest_bytes(self) -> int:
+        """The largest value that Redis takes; where it does not tell, what it takes by default."""
+        try:
+            told = self.call("CONFIG", "GET", LARGEST_SETTING)
+        except ResponseError:  # an account that may not ask
+            return LARGEST_BYTES
+        pairs = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
+        return int(pairs.get(LARGEST_SETTING.encode(), LARGEST_BYTES))
 
     def _patiently(self, attempt: Callable[[], Answer]) -> Answer:
         gone_at: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from redis import Redis
 
@@ -13,7 +14,7 @@ from streams.entry import LAST, Entry
 from streams.errors import StreamCancelled
 from streams.position import Position
 from streams.reader import StreamReader
-from streams.shared import SharedFolder, sweep
+from streams.shared import MEMORY, SharedFolder, sweep
 from streams.spool import Spool
 from streams.standing import EdgeKeys, EdgeLimits, Standing
 from streams.stop import Stop
@@ -54,8 +55,9 @@ class Edge:
     `redis` returns bytes, and is shared by threads; each end takes a connection of its pool while
     it waits. `key` has a hash tag if Redis is a cluster. `window_bytes`: what may be outstanding.
     `ttl_s`: life of the keys when nobody uses them. `idle_s`: how long an end waits for the other.
-    `patience_s`: how long Redis may be away. `shared`: payloads go through /dev/shm; the two ends
-    must be on one host, which `host_token` tells. `run`: the key of the run it belongs to; it is
+    `patience_s`: how long Redis may be away. `shared`: payloads go through `memory`; the two ends
+    must be on one host, which `host_token` tells. Otherwise a Redis that keeps an append-only file
+    writes every payload to it. `run`: the key of the run it belongs to; it is
     only made while that is on.
     """
 
@@ -69,6 +71,7 @@ class Edge:
         idle_s: float = IDLE_S,
         patience_s: float = PATIENCE_S,
         shared: bool = False,
+        memory: Path = MEMORY,
         run: str | None = None,
     ) -> None:
         self._commands = Commands(redis, patience_s)
@@ -76,7 +79,8 @@ class Edge:
         self._limits = EdgeLimits(window_bytes, ttl_s, idle_s, patience_s)
         self._run = run
         self._is_shared = shared
-        self._memory = uuid.uuid4().hex
+        self._memory = memory
+        self._memory_name = uuid.uuid4().hex
 
     @property
     def key(self) -> str:
@@ -89,13 +93,12 @@ class Edge:
         Raises:
             StreamCancelled: its run is over, or was never begun.
         """
-        verdict = self._commands.script(
-            "create", (*self._keys.all(), self._run or self.key), self._limits.ttl_ms, self._memory
-        )
+        keys = (*self._keys.all(), self._run or self.key)
+        verdict = self._commands.script("create", keys, self._limits.ttl_ms, self._memory_name)
         if verdict == b"GONE":
             raise StreamCancelled(f"{self.key} belongs to a run that is over")
         if self._is_shared:
-            sweep(SWEEP_AFTER_TTLS * self._limits.ttl_s)
+            sweep(SWEEP_AFTER_TTLS * self._limits.ttl_s, self._memory)
 
     def writer(self, epoch: int, stop: Stop, *, resume_seq: int | None) -> StreamWriter:
         """The writer from now on; older ones are fenced off. Atomic.
@@ -154,13 +157,13 @@ class Edge:
 
         Shared memory is removed on this host.
         """
-        memory = self._commands.call("HGET", self._keys.control, "memory")
+        name = self._commands.call("HGET", self._keys.control, "memory")
         self._commands.call("UNLINK", *self._keys.all())
-        if memory is not None:
-            SharedFolder(memory.decode(), self.key).delete()
+        if name is not None:
+            SharedFolder(name.decode(), self.key, self._memory).delete()
 
     def _standing(self, role: str, epoch: int, stop: Stop) -> Standing:
-        return Standing(self._commands, self._keys, self._limits, role, epoch, stop)
+        return Standing(self._commands, self._keys, self._limits, role, epoch, stop, self._memory)
 
     def _look(self) -> tuple[Position, bytes | None, Entry | None]:
         """What was freed, out_seq, the last entry."""

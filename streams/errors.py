@@ -7,7 +7,8 @@ StreamError
 ├── StreamCorrupt      a sequence, count, crc or SHA-256 does not fit
 ├── StreamIdle         nothing moved for too long
 ├── StreamLost         what was kept outside of Redis is not on this host
-└── StreamUnavailable  Redis has not answered for too long
+├── StreamUnavailable  Redis has not answered for too long
+└── ChunkTooLarge      a chunk is larger than Redis takes
 """
 
 from __future__ import annotations
@@ -56,3 +57,7 @@ class StreamLost(StreamError):
 
 class StreamUnavailable(StreamError):
     """Redis has not answered for as long as the edge is patient."""
+
+
+class ChunkTooLarge(StreamError):
+    """A chunk is larger than a value that Redis takes (`proto-max-bulk-len`): cut it."""

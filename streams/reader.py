@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from streams.chunk import Chunk, Mark
 from streams.ends import EdgeFigures
@@ -22,9 +22,11 @@ AHEAD_BYTES = 1024 * 1024
 """About how much is fetched at once."""
 MOST_ENTRIES = 128
 TOGETHER_S = 0.005
-"""Commits that follow each other faster, while more was fetched, are sent as one: what a successor
-then does again has taken less than that.
+"""Commits that follow each other faster are sent as one: what a successor then does again has taken
+less than that.
 """
+TOGETHER_BYTES = 128 * 1024
+"""More is freed at once, or a quarter of the window: the writer may wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,6 @@ class StreamReader:
         self._unfreed: deque[_Read] = deque()
         self._ready: deque[Chunk | Mark | Entry] = deque()
         # For `commit`, which another thread may call.
-        self._has_more = False
         self._committing = threading.Lock()
         self._kept = keep.records(self._freed.position.seq) if keep else None
         self.figures = EdgeFigures()
@@ -91,8 +92,7 @@ class StreamReader:
                 self._out_seq = out_seq
             while self._unfreed and self._unfreed[0].position.seq <= seq:
                 self._done = self._unfreed.popleft()
-            # What came at once is often done at once.
-            if not self._has_more or time.monotonic() - self._freed_at > TOGETHER_S:
+            if self._is_due():
                 self._flush()
 
     def flush(self) -> None:
@@ -100,8 +100,21 @@ class StreamReader:
         with self._committing:
             self._flush()
 
+    def close(self) -> None:
+        """Lets go of shared memory, once nobody reads any more. Idempotent."""
+        self._rings.close()
+
+    def _is_due(self) -> bool:
+        """False while what was committed is little and recent."""
+        held = self._done.position.weight - self._freed.position.weight
+        most = min(TOGETHER_BYTES, self._standing.limits.window_bytes // 4)
+        return held > most or time.monotonic() - self._freed_at > TOGETHER_S
+
+    def _is_behind(self) -> bool:
+        return self._done is not self._freed or self._out_seq != self._told
+
     def _flush(self) -> None:
-        if self._done is not self._freed or self._out_seq != self._told:
+        if self._is_behind():
             self._free(self._done, self._out_seq)
             self._freed, self._told = self._done, self._out_seq
             self._freed_at = time.monotonic()
@@ -138,7 +151,6 @@ class StreamReader:
             self._check_last(entry)
             return None
         self._ready.popleft()
-        self._has_more = bool(self._ready) and not isinstance(self._ready[0], Entry)
         if not isinstance(entry, Mark):
             self._handed = entry
             self.figures.moved(len(entry))
@@ -168,7 +180,6 @@ class StreamReader:
     def _fetch_live(self) -> None:
         last: Entry | None = None
         reads: list[_Read] = []
-        self.flush()
         for name, fields in self._await_entries():
             entry = Entry.parse(fields[b"h"], fields.get(b"d", b""))
             self._next_id = name.decode()
@@ -219,19 +230,23 @@ class StreamReader:
     def _await_entries(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
         begun = time.monotonic()
         self._standing.moved()
-        keys = self._standing.keys
-        while True:
-            self._standing.check()
-            answer = self._standing.commands.call(
-                "XREAD", "COUNT", self._ahead(), "BLOCK", self._standing.limits.slice_ms,
-                "STREAMS", keys.stream, self._next_id,
-            )  # fmt: skip
-            if answer:
-                break
-            self._standing.look()
+        while not (answer := self._read()):
+            if self._is_behind():
+                self.flush()
+            else:
+                self._standing.look()
         self.figures.blocked_s += time.monotonic() - begun
         entries: list[tuple[bytes, dict[bytes, bytes]]] = answer[0][1]
         return entries
+
+    def _read(self) -> Any:
+        """What Redis has, or will have soon; nothing, if it has none as long as may be waited."""
+        self._standing.check()
+        wait_ms = round(TOGETHER_S * 1000) if self._is_behind() else self._standing.limits.slice_ms
+        return self._standing.commands.call(
+            "XREAD", "COUNT", self._ahead(), "BLOCK", wait_ms,
+            "STREAMS", self._standing.keys.stream, self._next_id,
+        )  # fmt: skip
 
     def _ahead(self) -> int:
         """How many entries to fetch, by the size of those so far."""

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from redis import Redis
@@ -14,7 +15,7 @@ from redis import Redis
 from streams.commands import Commands
 from streams.edge import IDLE_S, PATIENCE_S, TTL_S, WINDOW_BYTES, Edge
 from streams.errors import StreamCancelled
-from streams.shared import remove_run
+from streams.shared import MEMORY, remove_run
 from streams.standing import SLICE_S, EdgeKeys
 from streams.stop import Stop
 
@@ -64,7 +65,7 @@ class StreamBridge:
 
     `redis` returns bytes. `prefix` ends with the hash tag, e.g. `penstock:{s:4f2a}`; all runs under
     it share one counter of epochs. `ttl_s`: life of the keys when nobody uses them. `stop` ends
-    waiting.
+    waiting. `memory`: the folder of this host's shared memory.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class StreamBridge:
         ttl_s: float = TTL_S,
         patience_s: float = PATIENCE_S,
         stop: Stop | None = None,
+        memory: Path = MEMORY,
     ) -> None:
         self._redis = redis
         self._stop = stop or Stop()
@@ -84,7 +86,8 @@ class StreamBridge:
         self._run = f"{prefix}:{run}"
         self._offers = f"{self._run}:offers"
         self._calls = f"{self._run}:calls"
-        self._memory = ""
+        self._memory = memory
+        self._memory_known = ""
         self._ttl_s = ttl_s
         self._lives = (int(ttl_s * 1000), int(EPOCHS_OUTLIVE * ttl_s * 1000))
 
@@ -205,6 +208,17 @@ class StreamBridge:
         order = (seat, epoch, json.dumps(outcome))
         return bool(self._commands.script("leave", [self._run], *order))
 
+    def agree(self, name: str, value: str) -> str:
+        """Tells a fact about the run; what the first has told of it. Atomic, Idempotent.
+
+        Raises:
+            StreamCancelled: the run is over, or was never opened.
+        """
+        verdict, *values = self._commands.script("agree", [self._run], name, value)
+        if verdict == b"GONE":
+            raise StreamCancelled(f"{self._run} is over")
+        return bytes(values[0]).decode()
+
     def fail(self, error: str, cause: str, stage: str) -> None:
         """The run has failed; the first failure holds. Edges stay, so that what was written, and
         the ERROR, is still read. Atomic, Idempotent.
@@ -254,6 +268,7 @@ class StreamBridge:
             idle_s=idle_s,
             patience_s=patience_s,
             shared=shared,
+            memory=self._memory,
             run=self._run,
         )
 
@@ -272,24 +287,24 @@ class StreamBridge:
         For hosts that `cancel` and `close` were not called on; by each bridge that has made shared
         edges there.
         """
-        memory = self._memory_name()
-        if memory and self.status().is_over:
-            remove_run(memory)
+        name = self._memory_name()
+        if name and self.status().is_over:
+            remove_run(name, self._memory)
 
     def _remove_edges(self) -> None:
-        memory = self._memory_name()
+        memory_name = self._memory_name()
         names = self._commands.call("HKEYS", self._run)
         edges = [name.decode().partition(":")[2] for name in names if name.startswith(b"edge:")]
         for key in edges:
             self._commands.call("UNLINK", *EdgeKeys(key).all())
-        if memory:
-            remove_run(memory)
+        if memory_name:
+            remove_run(memory_name, self._memory)
 
     def _memory_name(self) -> str:
         """What names the run's shared memory; it is known here even when the keys are gone."""
-        if not self._memory:
-            self._memory = (self._commands.call("HGET", self._run, "memory") or b"").decode()
-        return self._memory
+        if not self._memory_known:
+            self._memory_known = (self._commands.call("HGET", self._run, "memory") or b"").decode()
+        return self._memory_known
 
     def _count_offers(self) -> int:
         return int(self._commands.call("HGET", self._run, "tickets") or 0)

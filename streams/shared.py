@@ -15,6 +15,7 @@ import shutil
 import stat
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from streams.errors import StreamLost
@@ -36,10 +37,11 @@ def host_token(memory: Path = MEMORY) -> str:
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        device = memory.stat().st_dev
+        folder = memory.stat()
     except OSError:
         return ""
-    return hashlib.sha256(f"{boot} {device} {os.getuid()}".encode()).hexdigest()[:16]
+    told = f"{boot} {folder.st_dev} {folder.st_ino} {os.getuid()}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 class SharedFolder:
@@ -59,11 +61,13 @@ class SharedFolder:
         Cost: O(size), the memory is taken at once: to find it missing later would end the process.
         """
         token = host_token(self._memory)
-        if not token or not self._made() or _room(self._memory) < size + SPARE_BYTES:
+        if not token or not self._made() or not has_room(size, self._memory):
             return None
         path = self._folder / str(epoch)
         try:
             return RingWriter(_reserved(path, size), f"{token} {epoch}".encode())
+        except FileExistsError:  # somebody may be reading there
+            return None
         except OSError:
             path.unlink(missing_ok=True)
             return None
@@ -74,7 +78,7 @@ class SharedFolder:
 
     def touch(self) -> None:
         """Tells the sweep that this is in use."""
-        if self._run.exists():
+        with suppress(FileNotFoundError):
             os.utime(self._run)
 
     def delete(self) -> None:
@@ -124,6 +128,10 @@ class RingWriter:
         self._held.append((weight, begin, begin + size))
         return b"%s %d %d" % (self._name, begin, size)
 
+    def close(self) -> None:
+        """Lets go of the memory; the file stays. Idempotent."""
+        self._ring.close()
+
     def _place(self, size: int) -> int | None:
         """The first byte of a free place after the newest payload, or before the oldest one."""
         if not self._held:
@@ -142,7 +150,7 @@ class RingReader:
     def __init__(self, folder: Path, token: bytes) -> None:
         self._folder = folder
         self._token = token
-        self._rings: dict[bytes, memoryview] = {}
+        self._rings: dict[bytes, mmap.mmap] = {}
 
     def find(self, reference: bytes) -> memoryview:
         """What a reference stands for; it is to be copied before it is committed.
@@ -155,12 +163,20 @@ class RingReader:
             raise StreamLost("a chunk is in the shared memory of another host")
         if ring not in self._rings:
             self._rings[ring] = self._mapped(ring.decode())
-        return self._rings[ring][int(begin) : int(begin) + int(size)]
+        whole = memoryview(self._rings[ring])
+        return whole[int(begin) : int(begin) + int(size)]
 
-    def _mapped(self, name: str) -> memoryview:
+    def close(self) -> None:
+        """Lets go of all memory; nothing that was found may be looked at any more. Idempotent."""
+        for ring in self._rings.values():
+            with suppress(BufferError):  # a failure still shows to a payload: it goes with that
+                ring.close()
+        self._rings.clear()
+
+    def _mapped(self, name: str) -> mmap.mmap:
         try:
             with (self._folder / name).open("rb") as file:
-                return memoryview(mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ))
+                return mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
         except (OSError, ValueError) as error:
             raise StreamLost(f"a chunk is no longer in shared memory: {error}") from None
 
@@ -185,7 +201,7 @@ def remove_run(run: str, memory: Path = MEMORY) -> None:
 
 
 def _reserved(path: Path, size: int) -> mmap.mmap:
-    file = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600)
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     try:
         os.posix_fallocate(file, 0, size)
         return mmap.mmap(file, size)
@@ -193,8 +209,16 @@ def _reserved(path: Path, size: int) -> mmap.mmap:
         os.close(file)
 
 
+def has_room(size: int, memory: Path = MEMORY) -> bool:
+    """True if a ring of this size would find place now."""
+    return _room(memory) >= size + SPARE_BYTES
+
+
 def _room(memory: Path) -> int:
-    room = os.statvfs(memory)
+    try:
+        room = os.statvfs(memory)
+    except OSError:
+        return 0
     return room.f_bavail * room.f_frsize
 
 

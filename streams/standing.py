@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from streams.commands import Commands
 from streams.errors import StreamCancelled, StreamFenced, StreamIdle
@@ -66,7 +67,8 @@ _VERBS = {"writer": "write", "reader": "read"}
 class Standing:
     """One end, which it takes from whoever has it. `role` is "writer" or "reader".
 
-    `shared` is where its edge has its shared memory, `found` what the script says of the edge.
+    `memory`: the folder of shared memory on this host. `shared` is where its edge has its own part
+    of it, `found` what the script says of the edge.
 
     Raises:
         StreamFenced: somebody with a newer epoch has it.
@@ -81,6 +83,7 @@ class Standing:
         role: str,
         epoch: int,
         stop: Stop,
+        memory: Path,
     ) -> None:
         self.commands = commands.stopped_by(stop)
         self.keys = keys
@@ -88,12 +91,12 @@ class Standing:
         self.epoch = epoch
         self._role = role
         self._stop = stop
-        self._moved_at = self._renewed_at = time.monotonic()
+        self._moved_at = self._renewed_at = self._touched_at = time.monotonic()
         verdict, *self.found = self.commands.script(
             _VERBS[role], keys.all()[:2], epoch, limits.ttl_ms
         )
         self.judge(verdict)
-        self.shared = SharedFolder(self.found.pop(0).decode(), keys.stream)
+        self.shared = SharedFolder(self.found.pop(0).decode(), keys.stream, memory)
 
     def judge(self, verdict: bytes) -> None:
         """Raises StreamFenced or StreamCancelled if that is what a script's verdict means."""
@@ -105,6 +108,9 @@ class Standing:
     def moved(self) -> None:
         """Notes that something moves."""
         self._moved_at = time.monotonic()
+        if self._moved_at - self._touched_at > self.limits.ttl_s / 4:
+            self._touched_at = self._moved_at
+            self.shared.touch()
 
     def check(self) -> None:
         """Raises StreamCancelled if the stop is set."""

@@ -11,10 +11,19 @@ from redis.exceptions import ResponseError
 from streams.chunk import Payload, flat, headers_of
 from streams.ends import EdgeFigures
 from streams.entry import LAST, Entry, Kind, packed, unpacked
-from streams.errors import StreamCancelled, StreamCorrupt, StreamFailed, StreamFenced
+from streams.errors import (
+    ChunkTooLarge,
+    StreamCancelled,
+    StreamCorrupt,
+    StreamFailed,
+    StreamFenced,
+)
 from streams.position import START, Position
-from streams.shared import RING_WINDOWS
+from streams.shared import LEAST_BYTES, RING_WINDOWS, RingWriter
 from streams.standing import Standing
+
+ALWAYS_TAKEN_BYTES = 1024 * 1024
+"""The least limit of a value that Redis can be given."""
 
 
 class StreamWriter:
@@ -29,20 +38,25 @@ class StreamWriter:
     def __init__(self, standing: Standing, resume_seq: int | None, is_shared: bool = False) -> None:
         self._standing = standing
         window = standing.limits.window_bytes
-        self._ring = (
-            standing.shared.ring(standing.epoch, RING_WINDOWS * window) if is_shared else None
-        )
+        self._ring: RingWriter | None = None
+        self._ring_bytes = RING_WINDOWS * window if is_shared else 0
         head, freed = standing.found
         self._freed = Position.parse(freed).weight
         # What the edge holds: the position after its last entry, and how it ended, if it has.
         self._held, self._last = _end_of(head, Position.parse(freed))
         self._at = START
+        self._largest: int | None = None  # asked for when it matters
         self._sha = hashlib.sha256() if not resume_seq else None
         self.seq = resume_seq or 0
         self.figures = EdgeFigures()
         if self.seq > self._held.seq:
             raise StreamCorrupt(f"{standing.keys.stream}: entries before {self.seq} are missing")
         self._catch_up()
+
+    @property
+    def position(self) -> Position:
+        """How far the edge has come, earlier writers included; known for sure once it has ended."""
+        return self._at
 
     def write(self, payload: Payload, headers: Mapping[str, str] | None = None) -> None:
         """See `Writer.write`. Idempotent: Redis refuses an entry that is there. Cost: O(size)."""
@@ -72,6 +86,12 @@ class StreamWriter:
         if self.seq < self._held.seq:
             self.seq, self._at = self._held.seq, self._held
         self._finish(Kind.ERROR, {"error": error, "cause": cause})
+
+    def close(self) -> None:
+        """Lets go of shared memory, once nobody writes any more. Idempotent."""
+        ring, self._ring = self._ring, None
+        if ring is not None:
+            ring.close()
 
     @property
     def _knows(self) -> bool:
@@ -151,6 +171,7 @@ class StreamWriter:
 
     def _append(self, entry: Entry) -> None:
         entry = self._claimed(entry)
+        self._check_size(len(entry.payload))
         keys, name = self._standing.keys, self._name(entry)
         fields = ("h", entry.head(), "d", entry.payload) if entry.payload else ("h", entry.head())
         self._standing.check()
@@ -163,6 +184,17 @@ class StreamWriter:
             return
         if answer is None:
             self._standing.judge(b"GONE")
+
+    def _check_size(self, size: int) -> None:
+        if size <= ALWAYS_TAKEN_BYTES:
+            return
+        if self._largest is None:
+            self._largest = self._standing.commands.largest_bytes()
+        if size > self._largest:
+            raise ChunkTooLarge(
+                f"a chunk has {size} bytes and Redis takes {self._largest} at once"
+                " (proto-max-bulk-len): write smaller chunks"
+            )
 
     def _explain_refusal(self, name: str) -> None:
         """Redis has a later id. Does nothing if it is this entry, whose answer was lost."""
@@ -178,7 +210,12 @@ class StreamWriter:
 
     def _claimed(self, entry: Entry) -> Entry:
         """The entry with its payload in shared memory, where that can be."""
-        if self._ring is None or entry.kind is not Kind.CHUNK:
+        if entry.kind is not Kind.CHUNK or len(entry.payload) < LEAST_BYTES:
+            return entry
+        if self._ring_bytes:  # made once, when there is use for it
+            self._ring = self._standing.shared.ring(self._standing.epoch, self._ring_bytes)
+            self._ring_bytes = 0
+        if self._ring is None:
             return entry
         reference = self._ring.put(entry.payload, entry.position.weight, self._freed)
         if reference is None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from tasks.chunk import BytesLike, Chunk
 from tasks.errors import NOT_IN_STREAM, TaskError
+
+
+class _TaskLog(logging.LoggerAdapter[logging.Logger]):
+    """Adds its fields to those of a call; the adapter as it comes would put them in their place."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, {**kwargs, "extra": {**(kwargs.get("extra") or {}), **(self.extra or {})}}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,7 +84,7 @@ class TaskContext:
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that names execution, frame, step and attempt in each record's `extra`."""
-        return logging.LoggerAdapter(logging.getLogger("penstock.task"), self._log_fields())
+        return _TaskLog(logging.getLogger("penstock.task"), self._log_fields())
 
     def _log_fields(self) -> Mapping[str, Any]:
         names = ("execution", "flow", "step", "frame", "attempt")

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from rich.console import RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from engine.errors import EngineError, ExecutionFailed, InvalidArgument
+from engine.errors import EngineError, ExecutionFailed, InvalidArgument, StoreUnavailable
 from engine.runtime.streamed import StreamedExecution
 
 
@@ -52,9 +52,11 @@ class SourceFile:
 
 
 class SinkFile:
-    """Writes what an execution streams into a file, in a thread; None: only counts it.
+    """Writes what an execution streams into a file, in a thread; None: only counts it. A context
+    manager.
 
-    The file appears when all of it is there, in one piece, in the place of an older one.
+    The file appears when all of it is there, in one piece, in the place of an older one; what broke
+    off never does.
 
     Raises:
         InvalidArgument: it cannot be written.
@@ -66,6 +68,8 @@ class SinkFile:
         self._source = source
         self._begun = time.monotonic()
         self._error: OSError | None = None
+        self._broken: ExecutionFailed | None = None
+        self._is_whole = False
         self.chunks = self.bytes = 0
         self.first_byte_s: float | None = None
         self._part = _beside(path) if path is not None else None
@@ -79,6 +83,18 @@ class SinkFile:
         self._out = self._bars.add_task("out", total=None, chunks="")
         self._thread.start()
 
+    def __enter__(self) -> SinkFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._part is not None:  # it has its name by now, or is not wanted
+            self._part.unlink(missing_ok=True)
+
     def bars(self) -> RenderableType:
         """How far both ends are."""
         if self._source is not None:
@@ -87,21 +103,21 @@ class SinkFile:
         self._bars.update(self._out, completed=self.bytes, chunks=chunks)
         return self._bars.get_renderable()
 
-    def finish(self, succeeded: bool) -> None:
-        """Waits for the last byte; keeps the file if the execution has succeeded. Blocking.
+    def finish(self) -> ExecutionFailed | None:
+        """Waits for the last byte; keeps the file if it is whole, else says why not. Blocking.
 
         Raises:
             InvalidArgument: the file could not be written.
         """
         self._thread.join()
         if self._part is None or self._path is None:
-            return
-        if succeeded and self._error is None:
+            return None
+        if self._is_whole:
             self._part.replace(self._path)
-            return
-        self._part.unlink(missing_ok=True)
+            return None
         if self._error is not None:
             raise InvalidArgument(f"--sink {self._path}: {self._error.strerror}")
+        return self._broken
 
     def summary(self) -> str:
         """What went through, in a line."""
@@ -110,11 +126,16 @@ class SinkFile:
         return f"{sent}{self.bytes:,} bytes out in {self.chunks} chunks{first}"
 
     def _run(self) -> None:
-        with suppress(EngineError, ExecutionFailed):  # who follows the execution sees why
-            try:
-                self._write()
-            except OSError as error:
-                self._error = error
+        try:
+            self._write()
+            self._is_whole = True
+        except ExecutionFailed as broken:
+            self._broken = broken
+        except EngineError as error:
+            self._broken = ExecutionFailed(type(error).__name__, str(error))
+        except OSError as error:
+            self._error = error
+            with suppress(StoreUnavailable):  # it is then stopped because its caller is gone
                 self._streamed.close()
 
     def _write(self) -> None:
@@ -130,6 +151,19 @@ class SinkFile:
         finally:
             if file is not None:
                 file.close()
+
+
+def sink_path(path: Path) -> Path:
+    """Where a sink is written: behind a link, what that leads to.
+
+    Raises:
+        InvalidArgument: something is there that no file may take the place of.
+    """
+    resolved = path.resolve()
+    if resolved.exists() and not resolved.is_file():
+        what = "a folder" if resolved.is_dir() else "no ordinary file"
+        raise InvalidArgument(f"--sink {path}: it is {what}; name a file")
+    return resolved
 
 
 def _beside(path: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 from engine.core.states import ExecutionStatus
 from engine.errors import (
+    EngineError,
     ExecutionAlreadyCompleted,
     ExecutionFailed,
     ExecutionNotExists,
@@ -23,7 +24,7 @@ from engine.runtime.streaming import CALLER_S, Caller
 from engine.runtime.views import Execution
 from streams.chunk import Chunk
 from streams.edge import Edge
-from streams.errors import StreamCancelled, StreamError, StreamFailed
+from streams.errors import StreamCancelled, StreamError, StreamFailed, StreamUnavailable
 from streams.pipe import Stop
 
 
@@ -48,6 +49,7 @@ KEEP_EVERY_S = CALLER_S / 5
 SOURCE_FAILED = "SourceFailed"
 CLOSED = "CallerClosed"
 DIFFERS = "StreamDiffers"
+INCOMPLETE = "StreamIncomplete"
 
 
 class Followed(Protocol):
@@ -72,7 +74,7 @@ class Followed(Protocol):
 
 
 class StreamedExecution(Iterator[bytes]):
-    """The bytes that an execution writes to its caller, as they come; for one thread.
+    """The bytes that an execution writes to its caller, as they come; one thread reads them.
 
     Iterate to the end, or leave early by `close`, which stops the execution; as a context manager
     it closes itself. The end of the iteration is the execution's end.
@@ -81,8 +83,9 @@ class StreamedExecution(Iterator[bytes]):
         execution: The execution's run, there at once: its name, `describe`, `wait`.
 
     Raises:
-        ExecutionFailed: from the iteration, when the execution failed, timed out or was stopped:
-            what has been given out by then is no whole result. StoreUnavailable.
+        ExecutionFailed: from the iteration, when the execution failed, timed out or was stopped,
+            or has succeeded without the whole stream: what has been given out by then is no whole
+            result. StoreUnavailable.
     """
 
     def __init__(self, execution: Followed, caller: Caller, source: Source | None) -> None:
@@ -91,7 +94,7 @@ class StreamedExecution(Iterator[bytes]):
         self._bytes = self._reading.whole()
         # What runs besides knows nothing of this object: when nobody has it any more it closes.
         stop = self._reading.stop
-        _in_background("penstock-caller", partial(_keep, caller, stop))
+        _in_background("penstock-caller", self._reading.keep)
         if source is not None:
             _in_background("penstock-source", partial(_send, caller, stop, source))
 
@@ -115,14 +118,15 @@ class StreamedExecution(Iterator[bytes]):
             self.close()
 
     def close(self) -> None:
-        """Stops the execution unless it has ended. Idempotent."""
+        """Stops the execution unless it has ended. Idempotent; any thread may call it."""
         reading = self._reading
         with redis_errors():
             if not reading.ended:
                 with suppress(ExecutionAlreadyCompleted, ExecutionNotExists):
                     self.execution.stop(CLOSED, "the program that read its stream closed it")
-            self._bytes.close()
             reading.leave()
+            with suppress(ValueError):  # another thread is reading, which learns that it is over
+                self._bytes.close()
 
 
 class _Reading:
@@ -134,27 +138,64 @@ class _Reading:
         self._execution = execution
         self._caller = caller
         self._delivery = _Delivery()
+        self._edges: list[Edge] = []
 
     def whole(self) -> Generator[bytes, None, None]:
-        """All bytes. Raises ExecutionFailed after them, unless it has succeeded."""
-        seen: set[str] = set()
-        while (run := self._next_run()) is not None:
-            if run in seen:
-                continue
-            seen.add(run)
-            if (yield from self._of_run(self._caller.sink(run))):
-                break
+        """All bytes. Raises ExecutionFailed after them if they are not; StoreUnavailable."""
+        is_whole = True
+        try:
+            for run in self._runs():
+                if is_whole := (yield from self._of_run(self._caller.sink(run))):
+                    break
+        except StreamUnavailable as away:
+            raise StoreUnavailable(str(away)) from away
+        except (ExecutionFailed, StreamError) as error:
+            raise self._given_up(error) from error
         execution = self._execution.wait()
         self.leave()
         if execution.status is not ExecutionStatus.SUCCEEDED:
             raise ExecutionFailed(execution.error or execution.status.value, execution.cause or "")
+        if not is_whole:
+            raise ExecutionFailed(INCOMPLETE, self._delivery.short())
+
+    def keep(self) -> None:
+        """Says that the caller is there, until it has left. Blocking.
+
+        A stream whose lead has died with its execution has nobody who would say that it is over.
+        """
+        while not self.stop.wait(KEEP_EVERY_S):
+            with suppress(StreamError, EngineError, *STORE_ERRORS):
+                self._caller.keep()
+                for edge in self._edges[-1:]:
+                    if self._execution.describe().status.ended and not edge.progress().ended:
+                        edge.delete()
 
     def leave(self) -> None:
         """The caller's ends are not needed any more. Idempotent."""
         if not self.ended:
             self.ended = True
             self.stop.set("the execution has ended")
-            self._caller.detach()
+            with suppress(StreamError, *STORE_ERRORS):
+                for edge in self._edges:
+                    edge.delete()
+                self._caller.detach()
+
+    def _given_up(self, error: ExecutionFailed | StreamError) -> ExecutionFailed:
+        """What has broken the stream here; the execution is stopped for it."""
+        if isinstance(error, StreamError):
+            error = ExecutionFailed(type(error).__name__, str(error))
+        with suppress(ExecutionAlreadyCompleted, ExecutionNotExists):
+            self._execution.stop(error.error, error.cause)
+        self.leave()
+        return error
+
+    def _runs(self) -> Iterator[str]:
+        """The runs that write to us, each once, until the execution has ended."""
+        seen: set[str] = set()
+        while (run := self._next_run()) is not None:
+            if run not in seen:
+                seen.add(run)
+                yield run
 
     def _next_run(self) -> str | None:
         """The next run that writes to us; None once the execution has ended."""
@@ -169,30 +210,22 @@ class _Reading:
         When it has failed the execution says why, or tries again: the next run.
         """
         self._delivery.begin_anew()
+        # Until the execution has ended: who goes on for a writer that died must find its end.
+        self._edges.append(edge)
         try:
             for chunk in self._chunks(edge):
                 if fresh := self._delivery.fresh(chunk):
                     yield fresh
         except (StreamFailed, StreamCancelled):
             return False
-        else:
-            return True
-        finally:
-            with suppress(StreamError, *STORE_ERRORS):
-                edge.delete()
+        self._delivery.check_whole()
+        return True
 
     def _chunks(self, edge: Edge) -> Iterator[Chunk]:
         reader = edge.reader(1, self.stop)
         for chunk in reader:
             yield chunk
             reader.commit(chunk.seq)
-
-
-def _keep(caller: Caller, stop: Stop) -> None:
-    """Says that the caller is there, until it has left."""
-    while not stop.wait(KEEP_EVERY_S):
-        with suppress(*STORE_ERRORS):
-            caller.keep()
 
 
 def _send(caller: Caller, stop: Stop, source: Source) -> None:
@@ -233,6 +266,18 @@ class _Delivery:
         if not self._left_bytes and self._again.digest() != self._expected:
             raise ExecutionFailed(DIFFERS, "the stream was begun anew, with other bytes")
         return self._give(fresh)
+
+    def check_whole(self) -> None:
+        """To be called at the end of a run. Raises ExecutionFailed if it repeated too little."""
+        if self._left_bytes:
+            raise ExecutionFailed(DIFFERS, "the stream was begun anew, with fewer bytes")
+
+    def short(self) -> str:
+        """Why what was given out is not whole though the execution has succeeded."""
+        return (
+            f"its stream broke off, {self._given_bytes} bytes came; the execution went on without"
+            " it and has succeeded: its output says how"
+        )
 
     def _give(self, part: bytes) -> bytes:
         self._given.update(part)

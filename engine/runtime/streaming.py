@@ -37,6 +37,9 @@ LEARNED_S = 7 * 86_400.0
 FOR_EVER_S = 1e9
 """For ends that wait as long as their execution does."""
 
+SENDS, READS = "sends", "reads"
+"""What the record of an execution says of its caller: that it sends and reads, or only reads."""
+
 WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes that may be under way on an edge between a caller and its stream."""
 
@@ -65,7 +68,8 @@ class Streams:
 
     def bridge(self, execution_id: str, run: str) -> StreamBridge:
         """The run of a stream step, by `engine.core.frame.run_key`."""
-        return StreamBridge(self.redis, self.prefix(execution_id), run_name(run), ttl_s=KEPT_S)
+        prefix, memory = self.prefix(execution_id), self.settings.stream_memory
+        return StreamBridge(self.redis, prefix, run_name(run), ttl_s=KEPT_S, memory=memory)
 
     def caller(self, execution_id: str, idle_s: float | None = None) -> Caller:
         """The program that sends and reads an execution's bytes, whether there is one or not.
@@ -153,11 +157,12 @@ class Caller:
 
     def attach(self, client: str, sends: bool) -> bool:
         """Becomes the execution's caller; False if it has one. Idempotent."""
-        self._redis.hsetnx(self._key, "client", client)
-        if self._redis.hget(self._key, "client") != client:
+        if self._settled("client", client) != client:
             return False
-        self._redis.hset(self._key, "sends", "1" if sends else "0")
-        self.keep()
+        pipe = self._redis.pipeline()
+        pipe.hset(self._key, "sends", "1" if sends else "0")
+        pipe.pexpire(self._key, round(CALLER_S * 1000))
+        pipe.execute()
         return True
 
     def keep(self) -> None:
@@ -188,7 +193,7 @@ class Caller:
 
     def present(self) -> bool:
         """False if there is no caller, or none any more."""
-        return bool(self._redis.exists(self._key))
+        return bool(self._redis.hexists(self._key, "client"))
 
     def lends_source(self, visit: str) -> bool:
         """True if the caller sends, and to this visit of a step. Idempotent."""
@@ -201,14 +206,24 @@ class Caller:
         name = run_name(run)
         if not self._redis.hexists(self._key, f"run:{name}"):
             self.sink(name).create()
-            self._redis.rpush(self._runs, name)
-            self._redis.pexpire(self._runs, round(KEPT_S * 1000))
-            self._redis.hset(self._key, f"run:{name}", "1")  # told twice is well, never is not
+            pipe = self._redis.pipeline()
+            pipe.rpush(self._runs, name)
+            pipe.pexpire(self._runs, round(KEPT_S * 1000))
+            pipe.execute()
+            self._settled(f"run:{name}", "1")  # told twice is well, never is not
         return True
 
     def _lend(self, end: str, visit: str) -> bool:
-        self._redis.hsetnx(self._key, end, visit)
-        return self._redis.hget(self._key, end) == visit
+        return self._settled(end, visit) == visit
+
+    def _settled(self, field: str, value: str) -> str | None:
+        """What the first has said. Atomic: also when the caller goes meanwhile no key stays."""
+        pipe = self._redis.pipeline()
+        pipe.hsetnx(self._key, field, value)
+        pipe.hget(self._key, field)
+        pipe.pexpire(self._key, round(CALLER_S * 1000))
+        settled: str | None = pipe.execute()[1]
+        return settled
 
     def _edge(self, key: str) -> Edge:
         redis = self._streams.redis

@@ -24,7 +24,10 @@ def drawn(band: Band, mark: Mark) -> Band:
 
 
 def painted(image: Image.Image, mark: Mark, y: int) -> Image.Image:
-    """Rows of a picture, from `y`, with the marks that meet them; changes `image`, not a chunk under it."""
+    """Rows of a picture, from `y`, with the marks that meet them.
+
+    Changes `image`, but no chunk whose memory it shares: Pillow copies that first.
+    """
     corners = _corners(mark, y, image.height)
     if image.mode.endswith("A"):
         return _composite(image, mark.image, corners)

@@ -22,6 +22,16 @@ def unsupported(cause: str) -> TaskError:
     return TaskError(UNSUPPORTED_IMAGE, cause)
 
 
+def several_pages(pages: int) -> TaskError:
+    """The file holds more than one picture, and nobody said which."""
+    return unsupported(f"the file holds {pages} pictures: set page (0 is the first)")
+
+
+def no_such_page(page: int) -> TaskError:
+    """The file holds fewer pictures than that."""
+    return unsupported(f"the file holds no picture of page {page}: leave page out, or lower it")
+
+
 def too_large(cause: str) -> TaskError:
     """A picture beyond a limit; the cause names the limit."""
     return TaskError(IMAGE_TOO_LARGE, cause)

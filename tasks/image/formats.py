@@ -45,7 +45,9 @@ def format_of(start: bytes) -> str:
         other = "HEIF, AVIF or a film"
     if other:
         raise unsupported(f"the file is {other}; {_KNOWN} can be read: convert it first")
-    raise invalid_image(f"the file is no picture: it begins with {start!r}; {_KNOWN} can be read")
+    raise invalid_image(
+        f"the file is no picture: it begins with {_shown(start)}; {_KNOWN} can be read"
+    )
 
 
 def default_format(format: str, mode: str) -> str:
@@ -57,3 +59,9 @@ def default_format(format: str, mode: str) -> str:
     if format == "webp":
         return "png" if mode.endswith("A") else "jpeg"
     return "png" if format == "bmp" else format
+
+
+def _shown(start: bytes) -> str:
+    """As text where it is one, else byte by byte."""
+    text = start.decode("ascii", "replace")
+    return f'"{text}"' if text.isprintable() and text.isascii() else f"the bytes {start.hex(' ')}"

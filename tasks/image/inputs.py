@@ -88,7 +88,7 @@ class WatermarkInput(ImageInput):
         opacity: 0 is not to be seen, 1 covers.
         position: Where, as the picture is looked at: EXIF's orientation counts.
         margin: Pixels to the nearest edges, or between tiles; None is a fiftieth of the
-            shorter side, or less so that the mark fits.
+            shorter side, or less so that the mark fits, and a twelfth between tiles.
     """
 
     text: str = Field(default="", max_length=MAX_TEXT)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from tasks.chunk import Chunk
+from tasks.chunk import CHUNK_BYTES, Chunk
 from tasks.context import TaskContext
 from tasks.image.bands import Band
 from tasks.image.errors import invalid_bands
@@ -51,13 +51,9 @@ def join(input: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     header = _first(chunks)
     file = _FILES[header.format](header, ctx.log)
     size = 0
-    for piece in _in_order(chunks, header):
-        data = file.add(piece)
+    for data in _gathered(_pieces(file, chunks, header)):
         size += len(data)
         ctx.write(data)
-    if end := file.end():
-        size += len(end)
-        ctx.write(end)
     return {"format": header.format, "width": header.width, "height": header.height, "bytes": size}
 
 
@@ -66,6 +62,25 @@ def _first(chunks: Iterator[Chunk]) -> Header:
     if chunk is None:
         raise invalid_bands("no picture comes in: put image:split in front of this stage")
     return Header.of(chunk)
+
+
+def _pieces(file: PiecedFile, chunks: Iterator[Chunk], header: Header) -> Iterator[bytes]:
+    for piece in _in_order(chunks, header):
+        yield file.add(piece)
+    yield file.end()
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The first piece at once; then several small ones together, each chunk costs its way."""
+    yield next(pieces)
+    held: list[bytes] = []
+    for piece in pieces:
+        held.append(piece)
+        if sum(map(len, held)) >= CHUNK_BYTES // 2:
+            yield b"".join(held)
+            held.clear()
+    if rest := b"".join(held):
+        yield rest
 
 
 def _in_order(chunks: Iterator[Chunk], header: Header) -> Iterator[Band]:

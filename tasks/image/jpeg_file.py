@@ -15,6 +15,10 @@ _ICC = b"ICC_PROFILE\x00"
 _MOST = 65533
 """Bytes that one segment can hold, its length not counted."""
 
+_ICC_PART = _MOST - len(_ICC) - 2
+_MOST_ICC_PARTS = 255
+"""A segment tells its number and how many there are in one byte each."""
+
 
 class JpegFile:
     """Writes one JPEG.
@@ -29,8 +33,17 @@ class JpegFile:
         if len(exif) > _MOST:
             log.warning("EXIF of %d bytes is left out: JPEG can hold %d", len(exif), _MOST)
             exif = b""
+        parts = -(-len(header.icc) // _ICC_PART)
+        if parts > _MOST_ICC_PARTS:
+            log.warning(
+                "the colour profile of %d bytes is left out: JPEG can hold %d",
+                len(header.icc),
+                _ICC_PART * _MOST_ICC_PARTS,
+            )
+            parts = 0
         self._header = header
         self._exif = exif
+        self._icc_parts = parts
         self._head = b""
 
     def add(self, piece: Band) -> bytes:
@@ -57,10 +70,9 @@ class JpegFile:
         found = _jfif(header.dpi)
         if self._exif:
             found += _segment(0xE1, self._exif)
-        size = _MOST - len(_ICC) - 2
-        parts = [header.icc[at : at + size] for at in range(0, len(header.icc), size)]
-        for number, part in enumerate(parts, 1):
-            found += _segment(0xE2, _ICC + bytes((number, len(parts))) + part)
+        for number in range(self._icc_parts):
+            part = header.icc[number * _ICC_PART : (number + 1) * _ICC_PART]
+            found += _segment(0xE2, _ICC + bytes((number + 1, self._icc_parts)) + part)
         return found
 
 

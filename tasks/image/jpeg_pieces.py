@@ -17,6 +17,7 @@ from PIL import Image
 
 from tasks.image.bands import JPEG_SIDE, Band
 from tasks.image.errors import invalid_bands, too_large
+from tasks.image.memory_file import written
 from tasks.image.pixels import image_of
 
 _SOS, _EOI = 0xDA, b"\xff\xd9"
@@ -104,12 +105,11 @@ def decode(bands: Sequence[Band], before: Band | None, after: Band | None) -> Im
 
 
 def _piece(band: Band, image: Image.Image, quality: int, subsampling: str) -> Band:
-    file = io.BytesIO()
     options = {"subsampling": subsampling} if band.mode == "RGB" else {}
-    image.save(file, "JPEG", quality=quality, restart_marker_rows=1, **options)
-    return replace(
-        band, kind="jpeg", data=file.getvalue(), quality=quality, subsampling=subsampling
+    data = written(
+        lambda file: image.save(file, "JPEG", quality=quality, restart_marker_rows=1, **options)
     )
+    return replace(band, kind="jpeg", data=data, quality=quality, subsampling=subsampling)
 
 
 def parts_of(data: bytes) -> JpegParts:

@@ -11,10 +11,12 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from tasks.image.errors import invalid_watermark
 from tasks.image.inputs import WatermarkInput
 from tasks.image.settings import ImageSettings
+from tasks.image.writable import writable
 
 MAX_MARK_PIXELS = 32_000_000
 _SMALLEST_FONT = 4.0
 _PART_OF_SIDE = 20
+_TRIAL_SIZE = 48.0
 _OPAQUE = 255
 
 
@@ -26,9 +28,11 @@ def lettered(input: WatermarkInput, room: tuple[int, int]) -> Image.Image:
         room: Width and height that it may take where it says no size of its own.
 
     Raises:
-        TaskError: `InvalidWatermark`, the font is none, the colour is none, the text has no ink,
-            or is larger than any picture should be covered with.
+        TaskError: `InvalidWatermark`, the font is none or lacks a letter, the colour is none, the
+            text has no ink, or is larger than any picture should be covered with.
     """
+    text = writable(input.text, _font(input, _TRIAL_SIZE), _named_font(input))
+    input = input.model_copy(update={"text": text})
     font = _fitting_font(input, room)
     left, top, right, bottom = _outline(input.text, font)
     size = (max(right - left, 1), max(bottom - top, 1))
@@ -76,12 +80,18 @@ def _font(input: WatermarkInput, size: float) -> ImageFont.FreeTypeFont:
         if path:
             return ImageFont.truetype(path, size)
     except OSError as error:
-        where = "font" if input.font else f"PENSTOCK_IMAGE_FONT ({path})"
-        raise invalid_watermark(f"{where} cannot be used: {error}") from error
+        raise invalid_watermark(f"{_named_font(input)} cannot be used: {error}") from error
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise invalid_watermark("this Pillow was built without FreeType: it cannot draw text")
     return font
+
+
+def _named_font(input: WatermarkInput) -> str:
+    if input.font:
+        return "font"
+    path = ImageSettings.from_environment().font
+    return f"PENSTOCK_IMAGE_FONT ({path})" if path else "the built-in font"
 
 
 def _outline(text: str, font: ImageFont.FreeTypeFont) -> tuple[int, int, int, int]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tasks.errors import INVALID_ARGUMENT, TaskError
 from tasks.image.errors import invalid_watermark
 from tasks.image.header import Header
 from tasks.image.inputs import WatermarkInput
 from tasks.image.lettering import decoded, lettered, refuse_huge
+from tasks.image.pillow_files import pillow_file
 from tasks.image.placing import Places, corner, stored, turned_back, upright_size
 
 _OVERLAYS = ("PNG", "JPEG", "WEBP")
-_PART_OF_SIDE = 50
+_MARGIN_PART, _GAP_PART = 50, 12
+"""Of the shorter side: the distance to an edge, and between tiles, where none is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,15 @@ def mark_for(input: WatermarkInput, header: Header) -> Mark | None:
     if not (input.text or input.image):
         return None
     room = upright_size(header.width, header.height, header.orientation)
-    margin = min(room) // _PART_OF_SIDE if input.margin is None else input.margin
+    tiled = input.position == "tile"
+    margin = input.margin
+    if margin is None:
+        margin = min(room) // (_GAP_PART if tiled else _MARGIN_PART)
     upright = _upright(input, room, margin)
     margin = _fitting_margin(input, upright.size, room, margin)
     at = corner(input.position, upright.size, room, margin)
     image = turned_back(_faded(upright, input.opacity), header.orientation)
     x, y = stored(at, upright.size, room, header.orientation)
-    tiled = input.position == "tile"
     across, down = (side + margin if tiled else 0 for side in image.size)
     return Mark(image, Places(x, y, across, down), header.width)
 
@@ -70,11 +74,14 @@ def _upright(input: WatermarkInput, room: tuple[int, int], margin: int) -> Image
 
 
 def _overlay(text: str) -> Image.Image:
+    data = decoded(text, "image")
     try:
-        image = Image.open(io.BytesIO(decoded(text, "image")), formats=_OVERLAYS)
+        image = pillow_file(io.BytesIO(data), _OVERLAYS)
         refuse_huge(image.size)
         return image.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+    except Image.DecompressionBombError as error:
+        raise invalid_watermark("image is too large for a mark") from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise invalid_watermark(f"image is no PNG, JPEG or WebP: {error}") from error
 
 
@@ -82,11 +89,11 @@ def _fitting_margin(
     input: WatermarkInput, mark: tuple[int, int], room: tuple[int, int], margin: int
 ) -> int:
     spare = min(room[0] - mark[0], room[1] - mark[1])
-    if input.position == "tile":
+    if input.margin is None:
         fits = spare >= 0
-    elif input.margin is None:
-        fits, margin = spare >= 0, min(margin, max(spare, 0))
+        margin = margin if input.position == "tile" else min(margin, max(spare, 0))
     else:
+        # Of tiles, the first one at least is whole.
         fits = spare >= margin or input.position == "center" and spare >= 0
     if not fits:
         spaced = f" with a margin of {input.margin}" if input.margin else ""

@@ -10,6 +10,8 @@ from typing import IO, Any
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from tasks.image.thumbnails import without_thumbnail
+
 ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _GPS_IFD = 0x8825
@@ -43,6 +45,11 @@ def with_orientation(exif: bytes, orientation: int) -> bytes:
     for at, order, _ in _orientations(exif):
         return exif[:at] + struct.pack(f"{order}H", orientation) + exif[at + 2 :]
     return exif if exif or orientation == 1 else _small_exif(orientation)
+
+
+def turned_exif(exif: bytes, orientation: int) -> bytes:
+    """EXIF of a picture whose pixels were turned from that orientation to the upright one."""
+    return with_orientation(without_thumbnail(exif) if orientation != 1 else exif, 1)
 
 
 def told_by_tiff(file: IO[bytes]) -> bytes:

@@ -37,7 +37,10 @@ def opened(feed: Feed, input: SplitInput, log: LoggerAdapter[Any]) -> Iterator[P
     how = (format, input.page, input.orientation == "apply", settings.max_pixels)
     by_bands = format not in _ONLY_PILLOW and _has_vips()
     if by_bands and format in _FROM_TOP_TO_BOTTOM:
-        yield FedPicture(feed, *how)
+        with FedPicture(feed, *how) as picture:
+            if picture.mended:
+                log.warning("the picture's header was set right: %s", picture.mended)
+            yield picture
         return
     with feed.spooled(settings.max_pixels * _MOST_BYTES_PER_PIXEL) as file:
         if by_bands:

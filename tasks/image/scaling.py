@@ -14,6 +14,7 @@ from tasks.image.errors import invalid_bands
 from tasks.image.header import Header, is_header
 from tasks.image.pixels import CHANNELS, image_of, is_deep, pixel_bytes, plain
 from tasks.image.samples import planes_of, samples_of
+from tasks.image.thumbnails import without_thumbnail
 
 _FILTER = Image.Resampling.LANCZOS
 _REACH = 3
@@ -47,7 +48,8 @@ class Scaling:
 
     def __init__(self, header: Header, scale: float) -> None:
         width, height = (max(1, round(side * scale)) for side in (header.width, header.height))
-        self.header = replace(header, width=width, height=height)
+        exif = without_thumbnail(header.exif)
+        self.header = replace(header, width=width, height=height, exif=exif)
         self._from = header
         self._ratio = header.height / height
         self._row = header.width * pixel_bytes(header.mode)

@@ -16,7 +16,7 @@ class ImageSettings(BaseSettings):
 
     Attributes:
         max_pixels: A picture whose header declares more is refused before any is decoded.
-        font: A TrueType or OpenType file for watermarks; "" is the built-in font (Latin only).
+        font: A TrueType or OpenType file for watermarks; "" is the built-in font (ASCII only).
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tasks.chunk import Chunk
@@ -12,6 +13,7 @@ from tasks.image.drawing import drawn, painted
 from tasks.image.header import Header, is_header
 from tasks.image.inputs import WatermarkInput
 from tasks.image.marks import Mark, mark_for
+from tasks.image.thumbnails import without_thumbnail
 from tasks.registry import task
 
 _TOGETHER = 128
@@ -34,8 +36,12 @@ def watermark(input: WatermarkInput, ctx: TaskContext) -> dict[str, Any]:
     marking: Marking | None = None
     for chunk in ctx.read():
         if is_header(chunk):
-            marking = Marking(mark_for(input, Header.of(chunk)), ctx)
-            ctx.write(chunk, chunk.headers)
+            header = Header.of(chunk)
+            mark = mark_for(input, header)
+            marking = Marking(mark, ctx)
+            if mark is not None:
+                header = replace(header, exif=without_thumbnail(header.exif))
+            ctx.write(header.payload(), header.headers())
         elif marking is not None:
             marking.add(chunk)
     return {"touched": marking.touched, "passed": marking.passed} if marking else {}

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import IO
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 
 from tasks.chunk import BytesLike
-from tasks.image.errors import invalid_image, too_large, unsupported
+from tasks.image.errors import invalid_image, no_such_page, several_pages, too_large, unsupported
+from tasks.image.feed import Feed
 from tasks.image.formats import default_format
 from tasks.image.header import Header
-from tasks.image.metadata import bare_exif, orientation_of, told_by_tiff, with_orientation
+from tasks.image.jpeg_feed import JpegFeed
+from tasks.image.metadata import (
+    bare_exif,
+    orientation_of,
+    told_by_tiff,
+    turned_exif,
+    with_orientation,
+)
 from tasks.image.pictures import refuse_bomb
+from tasks.image.pillow_files import pillow_file
 from tasks.image.pixels import CHANNELS
 
 _TURNS = {
@@ -26,6 +36,7 @@ _TURNS = {
 _UNTOLD_DPI = (1, 1)
 """What Pillow says of a TIFF that tells nothing."""
 
+_READ_BYTES = 1024 * 1024
 _SAME_PIXELS = {"1": "L", "RGBX": "RGB"}
 
 
@@ -48,32 +59,50 @@ class WholePicture:
     ) -> None:
         try:
             told = told_by_tiff(file) if format == "tiff" else b""
-            image = Image.open(file, formats=[format.upper()])
-            refuse_bomb(image.width, image.height, max_pixels)
+            if format == "jpeg":
+                _refuse_open_end(file)
+            image = pillow_file(file, [format.upper()])
             exif = told or bare_exif(image.info.get("exif", b""))
             # Pillow has turned the pixels of a TIFF by itself.
             orientation = 1 if format == "tiff" else orientation_of(exif)
-            self._image = _pixels(_paged(image, page))
+            _choose(image, page)
+            refuse_bomb(image.width, image.height, max_pixels)
+            self._image = _pixels(image)
         except Image.DecompressionBombError as error:
-            raise too_large(f"{error}: PIL.Image.MAX_IMAGE_PIXELS of the worker") from error
-        except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+            raise too_large(
+                f"the {format} is too large for Pillow, which decodes it as libvips is missing: "
+                "pip install 'penstock[vips]'"
+            ) from error
+        except (OSError, SyntaxError, ValueError) as error:
             raise invalid_image(f"the picture cannot be decoded: {error}") from error
         if upright and orientation in _TURNS:
             self._image = self._image.transpose(_TURNS[orientation])
-        self.header = _header(image, self._image, format, exif, 1 if upright else orientation)
+        if upright:
+            exif, orientation = turned_exif(exif, orientation), 1
+        self.header = _header(image, self._image, format, exif, orientation)
 
     def rows(self, y: int, count: int) -> BytesLike:
         """The next rows, in memory of their own."""
         return self._image.crop((0, y, self.header.width, y + count)).tobytes()
 
 
-def _paged(image: Image.Image, page: int | None) -> Image.Image:
+def _choose(image: Image.Image, page: int | None) -> None:
     pages = getattr(image, "n_frames", 1)
     if pages > 1 and page is None:
-        raise unsupported(f"the file holds {pages} pictures: set page (0 is the first)")
+        raise several_pages(pages)
+    if page and page >= pages:
+        raise no_such_page(page)
     if page:
         image.seek(page)
-    return image
+
+
+def _refuse_open_end(file: IO[bytes]) -> None:
+    """InvalidImage for a JPEG without its end, which Pillow would overlook."""
+    jpeg = JpegFeed(Feed(iter(lambda: file.read(_READ_BYTES), b"")))
+    deque(jpeg.parts(), maxlen=0)
+    file.seek(0)
+    if not jpeg.ended:
+        raise invalid_image("the picture cannot be decoded: premature end of JPEG image")
 
 
 def _pixels(image: Image.Image) -> Image.Image:

@@ -11,6 +11,7 @@ from engine.core.events import Event, EventType
 from engine.core.frame import Frame, run_key
 from engine.core.happenings import (
     Happening,
+    PutOff,
     Redriven,
     TaskRaised,
     TaskReturned,
@@ -112,6 +113,13 @@ def test_a_path_that_is_not_there_fails_a_strict_flow_at_once() -> None:
     with pytest.raises(InvalidPath):
         graph = graph_of(STREAM, "strict: true")
         task_call(graph, first(GRAPH, n=4).frame, RUN)
+
+
+def test_an_attempt_that_is_put_off_stays_the_one_that_it_is() -> None:
+    begun = first(GRAPH, **GIVEN)
+    decision = after(GRAPH, begun, PutOff(2.5))
+    assert (decision.frame, decision.events) == (begun.frame, ())
+    assert decision.command == RunTask(2.5, goes_on=True)
 
 
 def test_its_result_is_its_local_and_its_figures_come_first() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import random
 import struct
 import sys
 import zlib
@@ -98,6 +100,63 @@ def test_all_bands_that_were_whole_came_out_before_the_break() -> None:
 def test_a_jpeg_whose_middle_is_overwritten_is_an_error() -> None:
     middle = len(JPEG) // 2
     assert _refusal(JPEG[:middle] + bytes(500) + JPEG[middle + 500 :]).code == "InvalidImage"
+
+
+NOISE = file_of(
+    Image.frombytes("RGB", (301, 203), random.Random(3).randbytes(301 * 203 * 3)), "JPEG"
+)
+
+
+@pytest.mark.parametrize("orientation", ["keep", "apply"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_jpeg_of_which_data_is_left_over_at_the_end_is_damaged(
+    seed: int, orientation: str
+) -> None:
+    chance = random.Random(seed)
+    at = chance.randrange(len(NOISE) // 3, len(NOISE) // 2)
+    data = NOISE[:at] + chance.randbytes(30) + NOISE[at + 30 :]
+    error = _refusal(data, {"orientation": orientation})
+    assert error.code == "InvalidImage"
+
+
+def test_data_between_a_jpegs_pixels_and_its_end_is_damage_and_filling_is_not() -> None:
+    end = NOISE.rindex(b"\xff\xd9")
+    assert "left over" in _refusal(NOISE[:end] + b"x" * 20 + NOISE[end:]).cause
+    filled = NOISE[:end] + bytes(20) + NOISE[end:]
+    assert chain(filled, {})[0] == chain(NOISE, {})[0]
+
+
+def _odd_version(data: bytes) -> bytes:
+    return data[:11] + b"\x02\x01" + data[13:]
+
+
+def _odd_scan(data: bytes) -> bytes:
+    at = data.index(b"\xff\xda")
+    end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data[: end - 3] + bytes(3) + data[end:]
+
+
+ODD = {"JFIF version": _odd_version, "parameters of its scan": _odd_scan}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_a_harmless_fault_in_a_jpegs_header_is_set_right_and_told(
+    what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = ODD[what](NOISE)
+    assert data != NOISE
+    with caplog.at_level(logging.WARNING):
+        assert chain(data, {})[0] == chain(NOISE, {})[0]
+    assert what in caplog.text
+    for part in (0.3, 0.9, 0.999):
+        assert _refusal(data[: int(len(data) * part)]).code == "InvalidImage"
+
+
+@pytest.mark.parametrize("kind", ["baseline", "progressive"])
+def test_a_jpeg_is_refused_wherever_it_is_cut(kind: str) -> None:
+    data = file_of(photo("RGB", 43, 37), "JPEG", progressive=kind == "progressive")
+    for size in [*range(3, len(data), 17), len(data) - 2, len(data) - 1]:
+        assert _refusal(data[:size]).code == "InvalidImage", size
 
 
 def test_one_wrong_bit_in_a_png_is_an_error() -> None:
@@ -204,6 +263,51 @@ def test_a_page_of_several_can_be_chosen() -> None:
     assert difference(chain(data, {"page": 1})[0], file_of(pages[1], "TIFF")) == ""
 
 
+@pytest.mark.parametrize("libvips", [True, False])
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
+def test_a_page_that_a_file_has_not_is_refused(
+    source: str, libvips: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not libvips:
+        monkeypatch.setitem(sys.modules, "pyvips", None)
+    data = file_of(photo("RGB", 64, 64), source)
+    error = _refusal(data, {"page": 3})
+    assert error.code == "UnsupportedImage" and "page 3" in error.cause
+    assert pixels(chain(data, {"page": 0})[0]).size == (64, 64)
+
+
+def test_cielab_is_refused_as_a_kind_that_cannot_be_done() -> None:
+    data = file_of(Image.new("LAB", (64, 64)), "TIFF")
+    error = _refusal(data)
+    assert error.code == "UnsupportedImage" and "CIELAB" in error.cause
+
+
+@pytest.mark.parametrize("start", [b"BM", b"\x00\x01\xfe", b"PK\x03\x04"])
+def test_a_cause_is_for_people(start: bytes) -> None:
+    cause = _refusal(start).cause
+    assert "object at" not in cause and "<_io" not in cause and "b'" not in cause
+
+
+@pytest.fixture
+def low_limit_of_pillow() -> Iterator[None]:
+    before = Image.MAX_IMAGE_PIXELS
+    # Bands are cut out of a picture within the limit.
+    Image.MAX_IMAGE_PIXELS = 700_000
+    yield
+    Image.MAX_IMAGE_PIXELS = before
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.usefixtures("low_limit_of_pillow")
+def test_pillows_own_limit_of_pixels_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = photo("L", 1503, 1003)
+    overlay = base64.b64encode(file_of(image, "PNG")).decode()
+    found, _ = chain(file_of(image, "BMP"), {"image": overlay, "opacity": 1, "margin": 0})
+    assert struct.unpack(">II", found[16:24]) == image.size
+    monkeypatch.setenv("PENSTOCK_IMAGE_MAX_PIXELS", "1000000")
+    assert "PENSTOCK_IMAGE_MAX_PIXELS" in _refusal(file_of(image, "BMP")).cause
+
+
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
 def test_without_libvips_pillow_decodes_whole_and_the_log_says_so(
     source: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -216,6 +320,13 @@ def test_without_libvips_pillow_decodes_whole_and_the_log_says_so(
     assert difference(found, expected) == ""
     assert "decoded whole" in caplog.text
     assert _refusal(data[: len(data) // 2]).code == "InvalidImage"
+
+
+def test_without_libvips_a_jpeg_without_its_end_is_refused_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    assert "premature end" in _refusal(NOISE[:-2]).cause
 
 
 def test_without_libvips_sixteen_bits_are_refused_rather_than_lost(

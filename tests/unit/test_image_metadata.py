@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import pytest
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from tasks.image.metadata import orientation_of, with_orientation
+from tasks.image.thumbnails import without_thumbnail
 from tests.image_samples import chain, complaints, difference, file_of, photo, pixels
 
 MAKE, ORIENTATION, TAKEN, EXIF_IFD, GPS_IFD = 0x010F, 0x0112, 0x9003, 0x8769, 0x8825
@@ -69,6 +71,68 @@ def test_exif_too_large_for_a_jpeg_is_left_out() -> None:
     found, _ = chain(file_of(photo("RGB", 64, 64), "PNG", exif=exif), {"format": "jpeg"})
     assert "exif" not in pixels(found).info
     assert complaints(found) == ""
+
+
+def test_a_profile_too_large_for_a_jpeg_is_left_out_and_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    profile = bytes(17_000_000)
+    data = file_of(photo("RGB", 64, 64), "TIFF", icc_profile=profile)
+    with caplog.at_level("WARNING"):
+        found, _ = chain(data, {"format": "jpeg"}, cut=4_000_000)
+    assert "icc_profile" not in pixels(found).info and "profile of 17000000" in caplog.text
+    found, _ = chain(data, {"format": "tiff"}, cut=4_000_000)
+    assert pixels(found).info["icc_profile"] == profile
+
+
+THUMBNAIL = file_of(photo("RGB", 40, 30), "JPEG")
+NOTES = b"a camera's own notes"
+
+
+def _with_thumbnail(order: str) -> bytes:
+    """EXIF with orientation 6, notes behind the directories, and a thumbnail behind those."""
+    small = 8 + 2 + 12 + 4
+    notes = small + 2 + 2 * 12 + 4
+    start = {"<": b"II*\x00", ">": b"MM\x00*"}[order] + struct.pack(f"{order}I", 8)
+    main = struct.pack(f"{order}HHHIHHI", 1, 0x0112, 3, 1, 6, 0, small)
+    places = struct.pack(f"{order}HHII", 0x0201, 4, 1, notes + len(NOTES))
+    sizes = struct.pack(f"{order}HHII", 0x0202, 4, 1, len(THUMBNAIL))
+    second = struct.pack(f"{order}H", 2) + places + sizes + bytes(4)
+    return start + main + second + NOTES + THUMBNAIL
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("input", "kept"),
+    [
+        ({}, True),
+        ({"quality": 30}, True),
+        ({"text": "x"}, False),
+        ({"scale": 0.5}, False),
+        ({"orientation": "apply"}, False),
+    ],
+)
+def test_a_thumbnail_goes_where_the_picture_is_another(
+    input: dict[str, object], kept: bool, order: str
+) -> None:
+    data = file_of(photo("RGB", 203, 103), "JPEG", exif=b"Exif\x00\x00" + _with_thumbnail(order))
+    found, _ = chain(data, input)
+    assert (THUMBNAIL[100:200] in found) == kept
+    assert NOTES in found
+    exif = Image.open(io.BytesIO(found)).getexif()
+    assert bool(exif.get_ifd(ExifTags.IFD.IFD1)) == kept
+    assert exif[ORIENTATION] == (1 if "orientation" in input else 6)
+
+
+def test_exif_that_is_broken_or_has_no_thumbnail_stays_as_it_is() -> None:
+    whole = _with_thumbnail("<")
+    plain = _exif(6).removeprefix(b"Exif\x00\x00")
+    for exif in (plain, b"", b"x" * 40, whole[:7], whole[:20], b"II*\x00" + b"\xff" * 60):
+        assert without_thumbnail(exif) == exif
+    # A directory that claims the main one as its thumbnail does not get it.
+    place = whole.index(struct.pack("<HHI", 0x0201, 4, 1)) + 8
+    claimed = without_thumbnail(whole[:place] + bytes(4) + whole[place + 4 :])
+    assert claimed != whole and orientation_of(claimed) == 6
 
 
 def test_broken_exif_does_not_stop_a_tiff() -> None:

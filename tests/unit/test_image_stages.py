@@ -122,8 +122,9 @@ def test_join_refuses_pieces_of_different_settings() -> None:
 def test_the_file_begins_with_the_first_piece() -> None:
     pieces, _ = run_stream("image:compress", {"format": "jpeg"}, _bands())
     written, result = run_stream("image:join", {}, pieces)
-    assert len(written) == len(pieces)  # No header, but an end of its own.
     assert written[0].startswith(b"\xff\xd8\xff\xe0")
+    # The first piece does not wait for others; later ones may leave together.
+    assert len(written[0]) < 2 * len(pieces[1]) and 2 <= len(written) <= len(pieces)
     assert result == {
         "format": "jpeg",
         "width": 3003,

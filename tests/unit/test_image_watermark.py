@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import zlib
 from array import array
 from typing import Any
 
@@ -37,6 +39,12 @@ POSITIONS = {
     "bottom": ("middle", "end"),
     "bottom-right": ("end", "end"),
 }
+HUGE = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(
+    ">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0
+)
+HUGE += struct.pack(">I", zlib.crc32(HUGE[12:])) + bytes(4) + b"IDAT" + bytes(4)
+"""The start of a PNG of 400 million pixels."""
+
 RED = Image.new("RGBA", (40, 30), (255, 0, 0, 255))
 
 
@@ -180,12 +188,35 @@ def test_a_font_can_come_with_the_input() -> None:
         ({"text": "x", "font": "?"}, "base64"),
         ({"image": "?"}, "base64"),
         ({"image": base64.b64encode(b"no picture").decode()}, "no PNG"),
+        ({"image": base64.b64encode(HUGE).decode()}, "too large"),
+        ({"text": "H", "position": "tile", "margin": 2000}, "does not fit"),
+        ({"image": _overlay(RED), "position": "tile", "margin": 390}, "does not fit"),
+        ({"text": "\u6c34\u5370 2026"}, "U+6C34"),
+        ({"text": "\u6c34"}, "PENSTOCK_IMAGE_FONT"),
+        ({"text": "a\x00b"}, "control characters: U+0000"),
+        ({"text": "\x1b[1m"}, "control characters"),
+        ({"text": "\u200b"}, "nothing that can be drawn"),
     ],
 )
 def test_a_mark_that_cannot_be_is_refused(input: dict[str, Any], word: str) -> None:
     error = _refusal(input)
     assert error.code == "InvalidWatermark"
     assert word in error.cause
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("H\u200bi", "Hi"),
+        ("\ufeffHi", "Hi"),
+        ("H\u00a0i", "H i"),
+        ("H\r\ni", "H\ni"),
+        ("H\ti", "H    i"),
+    ],
+)
+def test_what_cannot_be_seen_is_not_drawn_as_a_box(text: str, same: str) -> None:
+    found, expected = (chain(file_of(GREY, "PNG"), {"text": each})[0] for each in (text, same))
+    assert found == expected
 
 
 def test_a_text_and_an_overlay_at_once_are_refused() -> None:

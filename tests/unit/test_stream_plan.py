@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,9 +59,35 @@ def test_who_is_left_over_takes_a_lane() -> None:
     ]  # fmt: skip
 
 
+def test_several_slots_of_one_process_are_told_as_one_process() -> None:
+    def why(*pids: int) -> str:
+        came = [Offer("node", pid, ALL, n) for n, pid in enumerate(pids)]
+        plan = make_plan(Wanted((1, 1, 1, 1), None), came)
+        assert plan is not None
+        return plan.why
+
+    assert why(7, 7, 7, 7) == "in one process (4 slots): as many as came"
+    assert why(7, 8, 7) == "in 2 processes (3 slots): as many as came"
+    assert why(7, 8) == "in 2 processes: as many as came"
+
+
+def test_the_outer_ends_have_one_process_each() -> None:
+    wanted = Wanted((3, 2, 3), None)
+    assert wanted.most_seats == 4
+    plan = make_plan(wanted, offers(8))
+    assert plan is not None
+    assert [(seat.first, seat.lane, seat.lanes) for seat in plan.seats] == [
+        (0, 0, 1), (1, 0, 2), (1, 1, 2), (2, 0, 1),
+    ]  # fmt: skip
+    assert Wanted((3,), None).most_seats == 1
+
+
 def test_stages_go_to_who_has_their_tasks() -> None:
     came = [Offer("a", 1, frozenset({0, 2}), 0), Offer("b", 2, frozenset({1}), 1)]
-    assert make_plan(Wanted((1, 1, 1), None), came) is None
+    assert make_plan(Wanted((1, 1, 1, 1), None), came) is None
+    plan = make_plan(Wanted((1, 1, 1), None), came)
+    assert parts(plan) == [(0, 1, 0), (1, 2, 1), (2, 3, 0)]
+    assert plan is not None and "in 2 processes" in plan.why
     came.append(Offer("c", 3, frozenset({2}), 2))
     assert parts(make_plan(Wanted((1, 1, 1), None), came)) == [(0, 1, 0), (1, 2, 1), (2, 3, 2)]
 
@@ -82,5 +111,27 @@ def test_every_chunk_finds_its_way(
     for seat in plan.seats:
         twins = [other for other in plan.seats if other.first == seat.first]
         assert [other.lane for other in twins] == list(range(seat.lanes))
-        assert len(plan.before(seat)) == 1 or len(twins) == 1 or seat.first == 0
+        assert len(plan.before(seat)) == 1 or len(twins) == 1
+        assert seat.lanes == 1 or 0 < seat.first < seat.stop < len(lanes)
         assert seat.lanes <= lanes[seat.first]
+
+
+def test_a_plan_is_read_as_it_was_published() -> None:
+    plan = make_plan(Wanted((1, 2, 1), False), offers(4))
+    assert plan is not None
+    plan = replace(plan, to_caller=True, memory="of one host")
+    assert Plan.of(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_chunks_go_through_redis_if_a_plan_knows_no_memory() -> None:
+    plan = make_plan(Wanted((1, 1), False), offers(2))
+    assert plan is not None and plan.via == "redis"
+    assert replace(plan, memory="of one host").via == "memory"
+    published = plan.to_json()
+    del published["memory"]
+    assert Plan.of(published).via == "redis"
+
+
+def test_a_helper_is_read_as_it_has_offered_itself() -> None:
+    offer = Offer("node", 7, frozenset({0, 2}), 3, "of one host")
+    assert Offer.of(3, json.loads(json.dumps(offer.to_json()))) == offer

@@ -94,6 +94,19 @@ def test_the_first_plan_holds(bridge: StreamBridge) -> None:
     assert bridge.status().opened_ms > 1_600_000_000_000
 
 
+def test_the_first_that_tells_a_fact_settles_it(bridge: StreamBridge, client: Redis) -> None:
+    with pytest.raises(StreamCancelled):
+        bridge.agree("version", "early")
+    opened(bridge)
+    assert bridge.agree("version", "one") == "one"
+    assert StreamBridge(client, PREFIX, "run1").agree("version", "two") == "one"
+    assert bridge.agree("other", "") == ""
+    bridge.close()
+    with pytest.raises(StreamCancelled):
+        bridge.agree("version", "late")
+    assert not client.exists(bridge.key)
+
+
 def test_nobody_helps_a_run_that_was_not_begun(bridge: StreamBridge, client: Redis) -> None:
     assert bridge.offer("a") is None
     assert bridge.seat(1, 0) is None

@@ -47,6 +47,7 @@ def test_what_is_small_or_has_no_place_is_not_taken(folder: SharedFolder) -> Non
 @given(st.lists(st.tuples(st.integers(LEAST_BYTES, RING), st.integers(0, 6)), max_size=60))
 def test_a_ring_never_overwrites_what_is_outstanding(moves: list[tuple[int, int]]) -> None:
     folder = SharedFolder("run", f"ring test {os.getpid()}")
+    folder.delete()  # of a run before that has failed
     ring = folder.ring(1, RING)
     assert ring is not None
     reader = folder.rings()
@@ -65,6 +66,15 @@ def test_a_ring_never_overwrites_what_is_outstanding(moves: list[tuple[int, int]
 def test_no_ring_is_made_where_memory_is_short(folder: SharedFolder, tmp_path: Path) -> None:
     assert folder.ring(1, 1 << 60) is None
     assert SharedFolder("run", "edge", memory=tmp_path / "none").ring(1, RING) is None
+
+
+def test_a_ring_that_is_there_is_not_written_over(folder: SharedFolder) -> None:
+    ring = folder.ring(1, RING)
+    assert ring is not None
+    payload = os.urandom(LEAST_BYTES)
+    reference = ring.put(payload, weight=1, freed=0)
+    assert reference is not None and folder.ring(1, RING) is None
+    assert folder.rings().find(reference) == payload
 
 
 def test_a_folder_that_others_may_read_is_not_used(tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ class Helper:
             return
         seats = party.seats(plan)
         for number in wanted:
-            if seats.take(number):
-                self._work_at(party, seats)
-                return
+            seats.take(number)
+        if seats.any:
+            self._work_at(party, seats)
 
     def _answer(self, party: Party) -> tuple[list[int], Plan | None]:
         """The seats that this process may take, and the plan, if there is one."""
@@ -70,11 +70,19 @@ class Helper:
                 party.news.wait(LOOK_S)
                 party.news.clear()
                 seats.tend()
+                self._replace(party, seats)
                 if time.monotonic() - renewed > self._runtime.store.settings.lease_s / 4:
                     renewed = time.monotonic()
                     seats.renew()
         finally:
             seats.leave("the helper leaves")
+            if party.bridge.status().is_over:  # its lead may be on another host
+                party.drop_kept()
+
+    def _replace(self, party: Party, seats: Seats) -> None:
+        """Takes what was lost: the lead's successor may be waiting for the slot of this process."""
+        for number in party.bridge.lost():
+            seats.take(number)
 
     def _work(self, call: Call) -> Work | None:
         """The stream that is called for, None if it is over."""

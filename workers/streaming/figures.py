@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.core.streaming import StreamCall, edges_of
-from workers.streaming.plan import Plan
+from workers.streaming.plan import VIA_REDIS, Plan
 
 Outcomes = Mapping[int, dict[str, Any]]
 """What each seat that is done leaves behind (`workers.streaming.seats.outcome_of`)."""
@@ -19,7 +19,7 @@ def closed_detail(
 
     Each has from, to, chunks, bytes; first_byte_s: seconds from the start of who writes it;
     blocked_s: seconds that it was held up for, by back-pressure; takeovers: how often somebody
-    else went on with writing it; across: whether it leads from one process to another.
+    else went on with writing it; across: whether it leads from one process to another; via: how.
     """
     sourced = call.source is not None or plan.from_caller
     names = edges_of([stage.name for stage in call.stages], sourced)
@@ -36,6 +36,7 @@ def closed_detail(
                     if (seat.stop if place else seat.first) == place
                 ),
                 "across": _across(call, plan, place),
+                "via": _via(call, plan, place),
             }
             for place, (before, after) in enumerate(names, first)
         ]
@@ -78,3 +79,10 @@ def _across(call: StreamCall, plan: Plan, place: int) -> bool:
     if place == len(call.stages):
         return plan.to_caller
     return any(seat.first == place for seat in plan.seats)
+
+
+def _via(call: StreamCall, plan: Plan, place: int) -> str | None:
+    """How it crosses; the ends of a caller, which may be on another host, are always in Redis."""
+    if not _across(call, plan, place):
+        return None
+    return plan.via if 0 < place < len(call.stages) else VIA_REDIS

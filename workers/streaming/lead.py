@@ -10,6 +10,7 @@ from celery import Celery
 from engine.core import happenings as hap
 from engine.runtime.runner import Work
 from engine.runtime.runtime import Runtime
+from engine.runtime.scripts import STORE_ERRORS
 from streams.errors import StreamError
 from workers import limits
 from workers.streaming.party import Party
@@ -32,13 +33,12 @@ class Lead:
         session = Session(Party(self._runtime, work, work.node), self._app)
         with limits.noted() as over:
             happening = session.run(over)
-        succeeded = isinstance(happening, hap.TaskReturned)
-        self._tidy = lambda: session.tidy(succeeded)
+        self._tidy = session.tidy
         return happening
 
     def settled(self) -> None:
-        """What the last run has left is not needed any more: its end is in the history."""
+        """What the last run has left goes, unless somebody goes on with it. Idempotent."""
         tidy, self._tidy = self._tidy, None
         if tidy is not None:
-            with suppress(StreamError):  # what is left has a TTL
+            with suppress(StreamError, *STORE_ERRORS):  # what is left has a TTL
                 tidy()

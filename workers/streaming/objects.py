@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from streams.chunk import Chunk, Mark, Payload, flat
@@ -17,13 +17,17 @@ from tasks.storage.object_stream import ObjectStream, open_object
 class ObjectSource:
     """A reader of an object's bytes. Who goes on with it begins anew: the object is still there.
 
+    `agree` is given the object's version and answers the one that the run has begun with: a
+    successor reads no other one.
+
     Raises:
         TaskError: from the start, or from reading, as `tasks.storage.ObjectStore` says.
     """
 
-    def __init__(self, uri: str, stop: Stop) -> None:
+    def __init__(self, uri: str, stop: Stop, agree: Callable[[str], str]) -> None:
         self._object: ObjectStream = open_object(uri)
         self._stop = stop
+        self._agree = agree
         self._chunks = self._read()
         self.figures = EdgeFigures()
 
@@ -42,7 +46,7 @@ class ObjectSource:
         """See `Reader.flush`: nothing waits."""
 
     def _read(self) -> Iterator[Chunk]:
-        version = self._object.info().version
+        version = self._agree(self._object.info().version)
         for seq, part in enumerate(self._object.read(version=version), 1):
             self._stop.check()
             self.figures.moved(len(part))
@@ -84,12 +88,13 @@ class ObjectSink:
             self._stop.check()
             self._file.close()
             self._object.put_file(Path(self._file.name))
-            self._remove()
+            self.close()
 
     def fail(self, error: str, cause: str) -> None:
         """Leaves the object as it was."""
-        self._file.close()
-        self._remove()
+        self.close()
 
-    def _remove(self) -> None:
+    def close(self) -> None:
+        """Removes what was kept of it so far. Idempotent."""
+        self._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)

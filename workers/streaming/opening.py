@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from engine.core.streaming import StreamCall
+from engine.fdl.model import AttemptedStep
 from engine.runtime.runner import Work
 from engine.runtime.runtime import Runtime
 from engine.runtime.streaming import FOR_EVER_S
 from streams.edge import Edge
 from streams.ends import Reader, Writer
+from streams.errors import StreamLost
 from streams.lanes import LaneReader, LaneWriter
 from streams.run import StreamBridge
 from streams.spool import Spool
@@ -20,6 +24,8 @@ from workers.streaming.plan import Plan, Seat
 from workers.streaming.segment import Ends
 from workers.streaming.stage import Stage
 from workers.streaming.tally import Tally
+
+ELSEWHERE = "the chunks of this run are in the shared memory of another host; a retry begins anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,19 @@ class Taking:
 class Opening:
     """Opens the ends of the seats of one run."""
 
-    def __init__(self, runtime: Runtime, work: Work, bridge: StreamBridge, plan: Plan) -> None:
+    def __init__(
+        self, runtime: Runtime, work: Work, bridge: StreamBridge, plan: Plan, memory: str
+    ) -> None:
         assert work.call.stream is not None
         self._call: StreamCall = work.call.stream
+        self._retried = _is_retried(work)
         self._bridge = bridge
         self._plan = plan
+        self._memory = memory
         self._streams = runtime.streams
         self._identity = work.pointer.execution_id
         self._caller = runtime.streams.caller(self._identity)
+        self._held = ExitStack()
 
     @property
     def window_bytes(self) -> int:
@@ -54,9 +65,13 @@ class Opening:
 
         Raises:
             TaskError: an object of its outer ends cannot be used.
+            StreamLost: chunks are in the shared memory of another host.
         """
+        if self._plan.memory and self._plan.memory != self._memory:
+            raise StreamLost(ELSEWHERE)
         edge = self._only_edge(taking.seat)
         late = edge is not None and self._resumes(taking)
+        self._held = ExitStack()
         # First of all the reader: from then on nobody else commits.
         reader = self._reader(taking, keeps=not late)
         resume_seq = (edge.progress().out_seq or 0) if edge is not None and late else None
@@ -65,11 +80,14 @@ class Opening:
             writer=self._writer(taking, resume_seq),
             late=late,
             marks=taking.seat.lanes > 1,
+            held=self._held,
         )
 
     def _resumes(self, taking: Taking) -> bool:
         """True if a successor of this seat can go on in the middle of it."""
         seat, stage = taking.seat, taking.stages[0]
+        if seat.first == 0 and self._retried:  # another run needs what the caller has sent
+            return False
         alone = len(taking.stages) == 1 and stage.stateless
         one_thread = stage.call.concurrency == 1 or seat.lanes > 1
         one_way_out = len(self._plan.after(seat)) == 1 or seat.lanes > 1
@@ -89,17 +107,24 @@ class Opening:
         if seat.first == 0:
             return self._source(taking, keeps)
         readers = [
-            edge.reader(taking.epoch, taking.stop, keep=self._spool(name) if keeps else None)
+            edge.reader(
+                taking.epoch,
+                taking.stop,
+                keep=self._spool(f"{self._bridge.run}-{name}") if keeps else None,
+            )
             for name, edge in self._edges_into(seat).items()
         ]
+        for reader in readers:
+            self._held.callback(reader.close)
         return readers[0] if len(readers) == 1 else LaneReader(readers)
 
     def _source(self, taking: Taking, keeps: bool) -> Reader | None:
         if self._call.source is not None:
-            return ObjectSource(self._call.source, taking.stop)
+            agree = partial(self._bridge.agree, "version of the source")
+            return ObjectSource(self._call.source, taking.stop, agree)
         if not self._plan.from_caller:
             return None
-        spool = self._streams.spool(self._identity, "source") if keeps else None
+        spool = self._spool("source") if keeps else None
         return self._caller.source().reader(taking.epoch, taking.stop, keep=spool)
 
     def _writer(self, taking: Taking, resume_seq: int | None) -> Writer:
@@ -110,6 +135,8 @@ class Opening:
             edge.writer(taking.epoch, taking.stop, resume_seq=resume_seq)
             for edge in self._edges_out_of(seat).values()
         ]
+        for writer in writers:
+            self._held.callback(writer.close)
         return writers[0] if len(writers) == 1 else LaneWriter(writers)
 
     def _sink(self, taking: Taking, resume_seq: int | None) -> Tally:
@@ -141,10 +168,23 @@ class Opening:
     def _edge(self, place: int, lane: int) -> Edge:
         # A stage may take its time: whether it lives, the lead watches.
         edge = self._bridge.edge(
-            place, lane, window_bytes=self._call.window_bytes, idle_s=FOR_EVER_S
+            place,
+            lane,
+            window_bytes=self._call.window_bytes,
+            idle_s=FOR_EVER_S,
+            shared=bool(self._plan.memory),
         )
         edge.create()
         return edge
 
     def _spool(self, name: str) -> Spool:
-        return self._streams.spool(self._identity, f"{self._bridge.run}-{name}")
+        spool = self._streams.spool(self._identity, name)
+        self._held.callback(spool.close)
+        return spool
+
+
+def _is_retried(work: Work) -> bool:
+    """True if the step has another run when it fails."""
+    assert work.frame.step is not None
+    step = work.graph.node(work.frame.step.path).step
+    return isinstance(step, AttemptedStep) and bool(step.retry)

@@ -13,6 +13,7 @@ from engine.runtime.runner import Work
 from engine.runtime.runtime import Runtime
 from engine.runtime.sending import served_names
 from streams.run import StreamBridge
+from streams.shared import host_token
 from tasks import registry
 from workers.streaming.opening import Opening
 from workers.streaming.plan import Offer, Plan
@@ -23,7 +24,8 @@ from workers.streaming.stage import Stage
 class Party:
     """What a process knows of the run that it takes part in.
 
-    `node`: the name of its worker. `news` is set when something here is over.
+    `node`: the name of its worker; `memory` names the shared memory it sees. `news` is
+    set when something here is over.
     """
 
     def __init__(self, runtime: Runtime, work: Work, node: str) -> None:
@@ -36,13 +38,14 @@ class Party:
             work.pointer.execution_id, run_key(work.frame)
         )
         self.stages = _own_stages(self.call)
+        self.memory = host_token(runtime.store.settings.stream_memory)
         self.news = threading.Event()
         # Another one each time: it is never taken for a former self.
         self._holder = f"{node}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
 
     def offer(self) -> Offer:
         """What this process can do."""
-        return Offer(self.node, os.getpid(), frozenset(self.stages))
+        return Offer(self.node, os.getpid(), frozenset(self.stages), memory=self.memory)
 
     def missing(self) -> list[str]:
         """The tasks of the stages that this process has not."""
@@ -52,9 +55,14 @@ class Party:
     def seats(self, plan: Plan) -> Seats:
         """The seats that this process may take."""
         worker = Worker(self._holder, self.stages, self._told, self.news.set)
-        opening = Opening(self.runtime, self.work, self.bridge, plan)
+        opening = Opening(self.runtime, self.work, self.bridge, plan, self.memory)
         lease_s = self.runtime.store.settings.lease_s
         return Seats(self.bridge, plan, opening, worker, lease_s)
+
+    def drop_kept(self) -> None:
+        """Removes what this host has kept of the run's edges, once it is over. Idempotent."""
+        self.bridge.clean_host()
+        self.runtime.streams.drop_spools(self.work.pointer.execution_id, self.bridge.run)
 
     def _told(self, stage: Stage) -> dict[str, Any]:
         pointer, frame = self.work.pointer, self.work.frame

@@ -10,34 +10,41 @@ HEAVY = 8
 """An edge that carries so many times what the lightest one does stays within one process: handing
 a block over by reference costs nothing, over Redis or shared memory about what making it did."""
 
+VIA_MEMORY, VIA_REDIS = "memory", "redis"
+"""How chunks go from one process to another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A process that may take part: its worker, its process id, the stages whose tasks it has.
 
-    `ticket`: its number among the helpers, from 1; 0 is the lead.
+    `ticket`: its number among the helpers, from 1; 0 is the lead. `memory` names the shared memory
+    that it sees.
     """
 
     node: str
     pid: int
     able: frozenset[int]
     ticket: int = 0
+    memory: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What a helper says of itself."""
-        return {"node": self.node, "pid": self.pid, "able": sorted(self.able)}
+        told = {"node": self.node, "pid": self.pid, "able": sorted(self.able)}
+        return told | {"memory": self.memory}
 
     @classmethod
     def of(cls, ticket: int, told: dict[str, Any]) -> Offer:
         """What a helper has said."""
-        return cls(str(told["node"]), int(told["pid"]), frozenset(told["able"]), ticket)
+        able, memory = frozenset(told["able"]), str(told.get("memory", ""))
+        return cls(str(told["node"]), int(told["pid"]), able, ticket, memory)
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
     """A part of the run that one process does: stages `first` up to `stop`, excluded.
 
-    `lane` of `lanes`: a stage of its own may have several seats, which take chunks by turn.
+    `lane` of `lanes`: an inner stage may have several seats, which take chunks by turn.
     `ticket`, `node`, `pid`: whose it is at first.
     """
 
@@ -59,13 +66,15 @@ class Seat:
 class Plan:
     """Seats in the order of the stages; `why` says in a sentence how it came about.
 
-    `from_caller`, `to_caller`: whether the execution's caller is at the outer ends.
+    `from_caller`, `to_caller`: whether the execution's caller is at the outer ends. `memory`: the
+    shared memory that chunks go through between seats; "": they go through Redis.
     """
 
     seats: tuple[Seat, ...]
     why: str
     from_caller: bool = False
     to_caller: bool = False
+    memory: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As it is published."""
@@ -73,13 +82,23 @@ class Plan:
             "seats": [astuple(seat) for seat in self.seats],
             "why": self.why,
             "ends": [self.from_caller, self.to_caller],
+            "memory": self.memory,
         }
 
     @classmethod
     def of(cls, published: dict[str, Any]) -> Plan:
         """As it was published."""
         seats = tuple(Seat(*row) for row in published["seats"])
-        return cls(seats, str(published["why"]), *published["ends"])
+        memory = str(published.get("memory", ""))
+        from_caller, to_caller = published["ends"]
+        return cls(seats, str(published["why"]), from_caller, to_caller, memory)
+
+    @property
+    def via(self) -> str | None:
+        """How chunks go from seat to seat; None: there is one."""
+        if len(self.seats) == 1:
+            return None
+        return VIA_MEMORY if self.memory else VIA_REDIS
 
     def before(self, seat: Seat) -> tuple[int, ...]:
         """The seats that write what a seat reads, in the order of their lanes."""
@@ -105,7 +124,8 @@ class Wanted:
         """The most processes that it can use."""
         if self.fuse:
             return 1
-        return len(self.cuts()) + 1 + sum(lanes - 1 for lanes in self.lanes)
+        # At the outer ends there is one object, or one caller: who takes part there is one process.
+        return len(self.cuts()) + 1 + sum(lanes - 1 for lanes in self.lanes[1:-1])
 
     def cuts(self) -> list[int]:
         """Where it may be cut: before these stages, the best place first."""
@@ -152,32 +172,37 @@ def _spread(wanted: Wanted, offers: Sequence[Offer]) -> Plan:
     seats: list[Seat] = []
     for first, stop in parts:
         lanes = 1
-        if stop - first == 1 and (not seats or seats[-1].lanes == 1):  # lanes meet at one reader
+        inner = 0 < first and stop < len(wanted.lanes)
+        if inner and stop - first == 1 and seats[-1].lanes == 1:  # lanes meet at one reader
             lanes = min(wanted.lanes[first], 1 + left)
             left -= lanes - 1
         seats += [Seat(first, stop, 0, lane, lanes) for lane in range(lanes)]
     owned = tuple(_owned(seat, offer) for seat, offer in zip(seats, offers, strict=False))
-    return Plan(owned, _why(wanted, len(owned), len(places)))
+    kept = len(places) < len(wanted.lanes) - 1
+    why = "edges of many bytes are kept within one" if kept else "as many as came"
+    return Plan(owned, f"{_where(owned)}: {why}")
 
 
-def _why(wanted: Wanted, seats: int, places: int) -> str:
-    if places < len(wanted.lanes) - 1:
-        return f"in {seats} processes: edges of many bytes are kept within one"
-    return f"in {seats} processes: as many as came"
+def _where(seats: Sequence[Seat]) -> str:
+    """How many processes they are; a pool of threads has several slots in one."""
+    processes = len({(seat.node, seat.pid) for seat in seats})
+    slots = len({seat.ticket for seat in seats})
+    shared = f" ({slots} slots)" if slots > processes else ""
+    return f"in {f'{processes} processes' if processes > 1 else 'one process'}{shared}"
 
 
 def _by_ability(wanted: Wanted, offers: Sequence[Offer]) -> Plan | None:
-    """Each in turn takes as many stages as it has the tasks of."""
+    """Each in turn takes all stages it has the tasks of; once more, where nobody else can."""
     seats: list[Seat] = []
     left, first = list(offers), 0
     while first < len(wanted.lanes):
-        able = next((offer for offer in left if first in offer.able), None)
+        able = next((offer for offer in (*left, *offers) if first in offer.able), None)
         if able is None:
             return None
         stop = first
         while stop < len(wanted.lanes) and stop in able.able:
             stop += 1
         seats.append(_owned(Seat(first, stop, 0), able))
-        left.remove(able)
+        left = [offer for offer in left if offer is not able]
         first = stop
-    return Plan(tuple(seats), f"in {len(seats)} processes: by the tasks that workers have")
+    return Plan(tuple(seats), f"{_where(seats)}: by the tasks that workers have")

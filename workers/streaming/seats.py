@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.core.outcomes import failure_of
-from streams.ends import EdgeFigures
+from streams.ends import EdgeFigures, Reader, Writer
 from streams.errors import StreamCancelled, StreamError, StreamFailed, StreamFenced
+from streams.reader import StreamReader
 from streams.run import StreamBridge
 from streams.stop import Stop
+from streams.writer import StreamWriter
 from tasks.errors import TaskError
 from workers.streaming.opening import Opening, Taking
 from workers.streaming.plan import Plan
 from workers.streaming.segment import Segment
 from workers.streaming.stage import Stage, StageFailed
 from workers.streaming.tally import Tally
+
+LET_GO = "somebody else goes on with this part of the stream"
 
 LEAVE_S = 5.0
 """How long threads that were told to stop are waited for."""
@@ -56,11 +60,16 @@ class Seats:
         self._worker = worker
         self._lease_s = lease_s
         self._held: dict[int, Held] = {}
+        self._told: set[int] = set()
 
     @property
     def any(self) -> bool:
         """True while it works at some."""
         return bool(self._held)
+
+    def holds(self, number: int) -> bool:
+        """True while this process works at a seat."""
+        return number in self._held
 
     def can_take(self, number: int) -> bool:
         """True if this process has all tasks of a seat, and does not hold it already."""
@@ -79,6 +88,8 @@ class Seats:
         stop = Stop()
         try:
             ends = self._opening.ends(Taking(seat, epoch, stages, stop))
+        except StreamFenced:  # it took so long that somebody else has it by now
+            return False
         except (TaskError, StreamError) as error:
             failure = failure_of(error)
             self.bridge.fail(failure.error, failure.cause, "")
@@ -87,6 +98,7 @@ class Seats:
         told, news = self._worker.told, self._worker.news
         segment = Segment(stages, ends, stop, window_bytes, told, news)
         self._held[number] = Held(epoch, stop, segment)
+        self._told.discard(number)
         segment.start()
         return True
 
@@ -94,24 +106,32 @@ class Seats:
         """Keeps the seats that are worked at; one that somebody else has by now is let go."""
         for number, held in self._held.items():
             if not self.bridge.renew(number, held.epoch, self._lease_s):
-                held.stop.set("somebody else goes on with this part of the stream")
+                held.stop.set(LET_GO)
 
     def tend(self) -> None:
         """Says of the seats that are over how they came out."""
         for number, held in list(self._held.items()):
-            if held.segment.over:
-                del self._held[number]
+            # A stage that is deep in a library does not keep its failure from being known.
+            if (held.segment.over or held.segment.failure) and number not in self._told:
+                self._told.add(number)
                 self._over(number, held)
+            if held.segment.over:
+                held.segment.ends.release()
+                del self._held[number]
 
     def leave(self, reason: str) -> None:
         """Stops all work; threads that are deep in a library are left to themselves."""
         for held in self._held.values():
             held.stop.set(reason)
         for held in self._held.values():
-            held.segment.join(LEAVE_S)
+            gone = held.segment.join(LEAVE_S)
+            held.segment.ends.close()
+            if gone:  # a thread that still runs may write there
+                held.segment.ends.release()
         self._held.clear()
 
     def _over(self, number: int, held: Held) -> None:
+        held.segment.ends.close()
         match held.segment.failure:
             case None:
                 self.bridge.leave(number, held.epoch, outcome_of(held.segment))
@@ -119,7 +139,9 @@ class Seats:
                 self.bridge.fail(failed.failure.error, failed.failure.cause, failed.stage)
             case StreamFailed(error=error, cause=cause):
                 self.bridge.fail(error, cause, "")
-            case StreamCancelled() | StreamFenced():
+            case StreamFenced():
+                return
+            case StreamCancelled() if held.stop.reason == LET_GO:
                 return
             case StreamError() as broken:
                 self.bridge.fail(type(broken).__name__, str(broken), "")
@@ -133,12 +155,24 @@ def outcome_of(segment: Segment) -> dict[str, Any]:
     """
     reader, writer = segment.ends.reader, segment.ends.writer
     edges = [
-        None if reader is None else figures_of(reader.figures),
+        None if reader is None else figures_of(reader.figures) | _carried(reader),
         *(figures_of(inner) for inner in segment.inner),
-        figures_of(writer.figures),
+        figures_of(writer.figures) | _carried(writer),
     ]
     total = writer.total() if isinstance(writer, Tally) else None
     return {"results": segment.results, "edges": edges, "total": total}
+
+
+def _carried(end: Reader | Writer) -> dict[str, int]:
+    """What an edge over Redis has carried; the end itself knows its own part of that only."""
+    match end:
+        case Tally():
+            chunks, size = end.counted()
+        case StreamReader(position=at) | StreamWriter(position=at):
+            chunks, size = at.chunks, at.size
+        case _:
+            return {}
+    return {"chunks": chunks, "bytes": size}
 
 
 def figures_of(figures: EdgeFigures) -> dict[str, Any]:

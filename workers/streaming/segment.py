@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,10 @@ from streams.lanes import LaneReader, LaneWriter
 from streams.pipe import pipe
 from streams.stop import Stop
 from workers.streaming.stage import Stage, StageContext, StageFailed
+from workers.streaming.tally import Tally
+
+FAILED = "another stage has failed"
+"""Why the threads of a segment are stopped of which one has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +27,23 @@ class Ends:
 
     `reader` None: nothing comes in. `late`: a chunk is freed once what was made of it is written,
     so that a successor goes on there. `marks`: the end of what one chunk became is marked.
+    `held`: closes what they hold open, files and shared memory.
     """
 
     reader: Reader | None
     writer: Writer
     late: bool = False
     marks: bool = False
+    held: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Removes what was prepared of an object that will not be made here. Idempotent."""
+        if isinstance(self.writer, Tally):
+            self.writer.close()
+
+    def release(self) -> None:
+        """Closes what they hold; only once nobody reads or writes any more. Idempotent."""
+        self.held.close()
 
 
 @dataclass(slots=True)
@@ -80,7 +96,8 @@ class Segment:
         for position, stage in enumerate(self.stages):
             last = position == len(self.stages) - 1
             writer, following = (self.ends.writer, None) if last else self._pipe()
-            if stage.call.concurrency > 1 and not self.ends.marks:
+            # What reads nothing has nothing to share out: it runs once.
+            if stage.call.concurrency > 1 and reader is not None and not self.ends.marks:
                 works += self._in_lanes(stage, reader, writer)
             else:
                 works.append((stage.call.name, self._work(stage, reader, writer)))
@@ -112,7 +129,7 @@ class Segment:
         return work
 
     def _in_lanes(
-        self, stage: Stage, reader: Reader | None, writer: Writer
+        self, stage: Stage, reader: Reader, writer: Writer
     ) -> list[tuple[str, Callable[[], None]]]:
         """A stage that takes several chunks at once: they are dealt out, and gathered in order."""
         lanes = [
@@ -129,14 +146,19 @@ class Segment:
         return works
 
     def _guard(self, work: Callable[[], None]) -> None:
+        failure: StageFailed | StreamError | None = StreamError("a thread of a stage has died")
         try:
             work()
+            failure = None
         except (StageFailed, StreamError) as error:
-            with self._lock:
-                self.failure = _first(self.failure, error)
+            failure = error
         finally:
             with self._lock:
+                if failure is not None:
+                    self.failure = _first(self.failure, failure)
                 self._running -= 1
+            if failure is not None:  # the others may wait for one that is not there any more
+                self.stop.set(FAILED)
             self.news()
 
 
@@ -151,12 +173,12 @@ def _first(
     return known
 
 
-def _copy(reader: Reader | None, writer: Writer) -> None:
+def _copy(reader: Reader, writer: Writer) -> None:
     """Hands all chunks on, and the end, or the failure."""
     try:
-        for chunk in reader or ():
+        for chunk in reader:
             writer.write(chunk, chunk.headers)
-            reader.commit(chunk.seq)  # type: ignore[union-attr]  # there is a chunk of it
+            reader.commit(chunk.seq)
         writer.end()
     except StreamFailed as failed:
         writer.fail(failed.error, failed.cause)

@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain, cycle, islice
+from random import uniform
 from typing import Any
 
 from celery import Celery
 
 from engine.core import happenings as hap
 from engine.core import scheduler
-from engine.core.frame import run_key, visit_key
-from engine.core.outcomes import FUNCTION_NOT_FOUND
+from engine.core.frame import Frame, run_key, visit_key
 from engine.core.states import ExecutionStatus
 from engine.core.streaming import SOURCE, TO_CALLER, TO_NOBODY, stream_local
 from engine.errors import ExecutionAlreadyCompleted, ExecutionNotExists
 from engine.runtime.ending import Ending
+from engine.runtime.scripts import STORE_ERRORS
 from engine.runtime.sending import served_names
+from engine.runtime.streaming import SENDS
 from streams.errors import StreamCancelled
 from streams.run import RunStatus
+from streams.shared import RING_WINDOWS, has_room
 from workers.context import context_of
 from workers.streaming.figures import carried, closed_detail
 from workers.streaming.messages import Call, call_helpers
@@ -32,12 +37,25 @@ from workers.streaming.seats import Seats
 LOOK_S = 0.02
 SLOW_LOOK_S = 0.1
 QUICK_S = 2.0
-"""How often it is looked how the others come along, and how long it is done quickly."""
+"""How often it is looked how the others come along, and how long it is done quickly once the lead's
+own part is over: 50 looks a second beside it cost a photo in one process 0.06 s of 1.5 s."""
+
+CALL_EVERY_S = 1.0
+"""How often others are asked to take a seat that was lost and cannot be taken here."""
 
 ASK_EVERY_S = 0.5
 """How often it is asked whether anybody still wants the result."""
 
+HOLD_S = 2.0
+"""About how long a slot waits for somebody who has the task of a stage. No two wait equally long:
+of two streams that need each other's slots one then goes on."""
+
+FIRST_PUT_OFF_S = 1.0
+MOST_PUT_OFF_S = 8.0
+"""About when it tries again, in a slot of somebody, if nobody has come."""
+
 CALLER_GONE = "CallerGone"
+DESERTED = "the program that streamed this execution is not there any more; start a new one"
 CANCELLED = "StreamCancelled"
 
 
@@ -54,14 +72,17 @@ class Session:
         self._identity = self.work.pointer.execution_id
         self._caller = self._streams.caller(self._identity)
         self._context = context_of(party.runtime, self.work)
-        self._renewed = self._asked = float("-inf")
+        self._renewed = self._asked = self._called = self._worked = float("-inf")
+        self.cut_off = False
 
     def run(self, over: Callable[[], bool]) -> hap.Happening:
         """Runs the stream. Blocking. `over`: whether the pool's time limit has passed."""
         self.bridge.begin()
+        if self._is_deserted():
+            return hap.TaskRaised(CALLER_GONE, DESERTED)
         plan = self._plan()
         if plan is None:
-            return self._unplanned()
+            return self._unplanned(over())
         event = scheduler.stream_opened(self.work.graph, self.work.frame, self._opened(plan))
         self._runtime.store.note(self.work.pointer, event)
         seats = self.party.seats(plan)
@@ -72,15 +93,37 @@ class Session:
             return self._lead(seats, over)
         finally:
             seats.leave("the stream has ended")
-            self._streams.vacate(self._others(plan))
+            with suppress(*STORE_ERRORS):  # what is said of them has an end of its own
+                self._streams.vacate(self._others(plan))
 
-    def _unplanned(self) -> hap.Happening:
-        """Why there is no plan: the run was ended before there was one, or somebody is missing."""
+    def _unplanned(self, over: bool) -> hap.Happening:
+        """What comes of a run without a plan: it was ended, or those who are missing are busy.
+
+        Those are asked again later, and this slot is free meanwhile. If they are gone it is found
+        out when the attempt's turn comes.
+        """
         status = self.bridge.status()
         if status.is_over:
             return hap.TaskRaised(status.error or CANCELLED, status.cause)
-        names = ", ".join(self.party.missing())
-        return hap.TaskRaised(FUNCTION_NOT_FOUND, f"no worker that has {names} has come")
+        self.bridge.close()
+        if over:
+            return hap.TaskTimedOut()
+        state = self._runtime.store.state(self._identity, self.work.frame.id) or {}
+        delay_s = min(MOST_PUT_OFF_S, FIRST_PUT_OFF_S * 2.0 ** min(state.get("goes_on", 0), 10))
+        self._context.log.info("put off: %s busy", ", ".join(self.party.missing()))
+        return hap.PutOff(delay_s * uniform(0.5, 1.5))
+
+    def _is_deserted(self) -> bool:
+        """True if the step would begin without the caller that its execution was started with.
+
+        What that has sent is gone: an empty input must not pass for it. Nobody would have the
+        output either.
+        """
+        if self._caller.present() or self.bridge.plan() is not None:
+            return False
+        told = self._runtime.store.record(self._identity).get("caller")
+        reads = self.call.source is None and told == SENDS
+        return reads or (self.call.sink is None and told is not None)
 
     # the plan
 
@@ -93,10 +136,11 @@ class Session:
             self.call.fuse,
             self._streams.learned(self._name()),
         )
-        plan = make_plan(wanted, self._gather(wanted))
+        came = self._gather(wanted)
+        plan = make_plan(wanted, came)
         if plan is None:
             return None
-        plan = self._with_ends(plan)
+        plan = replace(self._with_ends(plan), memory=self._memory(plan, came))
         try:
             return Plan.of(self.bridge.open(plan.to_json(), len(plan.seats)))
         except StreamCancelled:
@@ -111,6 +155,15 @@ class Session:
             to_caller=self.call.sink is None and self._caller.lends_sink(visit, run),
         )
 
+    def _memory(self, plan: Plan, came: list[Offer]) -> str:
+        """The shared memory of all who came and of all who could take over, if it has room."""
+        rings = RING_WINDOWS * self.call.window_bytes * (len(plan.seats) - 1)
+        if not rings or not has_room(rings, self._settings.stream_memory):
+            return ""
+        workers = self._runtime.fleet.workers(fresh=True)
+        seen = {offer.memory for offer in came} | {worker.memory for worker in workers}
+        return self.party.memory if seen == {self.party.memory} else ""
+
     def _gather(self, wanted: Wanted) -> list[Offer]:
         """Asks for as many helpers as there is use and room for; who came in time."""
         missing = [n for n in range(len(self.call.stages)) if n not in self.party.stages]
@@ -118,10 +171,10 @@ class Session:
         patience_s = self._settings.stream_gather_s
         if missing:
             count = max(count, len(missing))
-            patience_s = max(patience_s, self._settings.resource_grace_s)
+            patience_s = max(patience_s, HOLD_S * uniform(0.5, 1.5))
         came = [self.party.offer()]
         if count > 0:
-            self._call_helpers(count)
+            self._call_helpers(count, missing)
             self.bridge.offers(count, patience_s)
             for ticket, told in sorted(self.bridge.offered().items()):
                 came.append(Offer.of(ticket, json.loads(told)))
@@ -137,10 +190,12 @@ class Session:
         )
         return max(0, slots - max(1, self._streams.busy()))
 
-    def _call_helpers(self, count: int) -> None:
+    def _call_helpers(self, count: int, needed: Iterable[int]) -> None:
+        """Calls so many, first of all some who serve the stages that are needed."""
         pointer = self.work.pointer
-        queues = [self._queue_of(stage) for stage in range(len(self.call.stages))]
-        shares = Counter(queues[n % len(queues)] for n in range(1, count + 1))
+        every = range(len(self.call.stages))
+        positions = islice(chain(needed, cycle([*every[1:], 0])), count)
+        shares = Counter(self._queue_of(position) for position in positions)
         run = run_key(self.work.frame)
         call = Call(pointer.flow, pointer.execution, pointer.step, self.work.frame.id, run)
         call_helpers(self._app, call, self.work.call.resource.display, shares)
@@ -164,14 +219,13 @@ class Session:
             }
             for seat in plan.seats
         ]
-        return {"run": self.bridge.run, "segments": segments, "why": plan.why}
+        return {"run": self.bridge.run, "segments": segments, "why": plan.why, "via": plan.via}
 
     # until its end
 
     def _lead(self, seats: Seats, over: Callable[[], bool]) -> hap.Happening:
-        begun = time.monotonic()
         while True:
-            self.party.news.wait(LOOK_S if time.monotonic() - begun < QUICK_S else SLOW_LOOK_S)
+            self.party.news.wait(self._pause_s(seats))
             self.party.news.clear()
             seats.tend()
             status = self.bridge.status()
@@ -180,8 +234,19 @@ class Session:
             if over():
                 self.bridge.cancel("its time is over")
                 return hap.TaskTimedOut(closed=self._closed(seats.plan, status))
-            self._keep(seats)
+            with suppress(*STORE_ERRORS):  # it may be back soon; else the edges give up
+                self._keep(seats)
+            if self.cut_off:
+                return hap.TaskRaised(CANCELLED, "the step was cut off")
             self._replace(seats)
+
+    def _pause_s(self, seats: Seats) -> float:
+        """A lead that works itself is told when its part is over, and need not look so often."""
+        now = time.monotonic()
+        if seats.any:
+            self._worked = now
+        waits = not seats.any and now - self._worked < QUICK_S
+        return LOOK_S if waits else SLOW_LOOK_S
 
     def _ended(self, plan: Plan, status: RunStatus) -> hap.Happening | None:
         """What the run has come to, None while it runs."""
@@ -192,9 +257,9 @@ class Session:
                 self._drop_sink()
                 closed = self._closed(plan, status)
                 return hap.TaskRaised(status.error, status.cause, closed=closed)
-            case "cancelled":
+            case "cancelled" | "gone":
                 self._drop_sink()
-                return hap.TaskRaised(CANCELLED, status.cause)
+                return hap.TaskRaised(CANCELLED, status.cause or "its keys are gone")
             case _:
                 return None
 
@@ -229,17 +294,18 @@ class Session:
         if now - self._asked > ASK_EVERY_S:
             self._asked = now
             if self._context.cancelled:
-                self.bridge.cancel("the step was cut off")
+                self.cut_off = True
             elif uses_caller(seats.plan) and not self._caller.present():
                 self._stop_execution()
 
     def _replace(self, seats: Seats) -> None:
         """Takes the seats of those who died, or asks for others who have the tasks."""
         for number in self.bridge.lost():
-            if not seats.can_take(number):
-                self._call_helpers(1)
-            else:
+            if seats.can_take(number):
                 seats.take(number)
+            elif not seats.holds(number) and time.monotonic() - self._called > CALL_EVERY_S:
+                self._called = time.monotonic()
+                self._call_helpers(1, seats.plan.seats[number].stages)
 
     def _stop_execution(self) -> None:
         pointer, stopped = self.work.pointer, ExecutionStatus.STOPPED
@@ -249,13 +315,46 @@ class Session:
         except (ExecutionAlreadyCompleted, ExecutionNotExists):
             return
 
-    def tidy(self, succeeded: bool) -> None:
-        """Removes what the run has left, but for what its caller is still to read."""
+    def tidy(self) -> None:
+        """Removes what the run has left, but for what its caller is still to read.
+
+        A run that another attempt goes on with is left alone; so is the source, while the visit
+        may have another run.
+        """
+        frame = self._standing()
+        visited = frame is not None and visit_key(frame) == visit_key(self.work.frame)
+        same_run = frame is not None and visited and run_key(frame) == run_key(self.work.frame)
+        if same_run and not self._is_timed_out():
+            return
         self.bridge.close()
         self._streams.drop_spools(self._identity, self.bridge.run)
-        if succeeded:  # else it may be read again
+        if not visited:
             self._streams.drop_spools(self._identity, SOURCE)
+        if not self._caller.present():
+            self._caller.detach()
+            self._drop_sink()
+        elif self.cut_off:
+            self._drop_sink()
         self._streams.sweep_spools()
+
+    def _is_timed_out(self) -> bool:
+        """True if the attempt is over, though that is still to be decided on.
+
+        In a pool of one thread the sweeper says so: the thread that would decide is in here.
+        """
+        store = self._runtime.store
+        news = (store.state(self._identity, self.work.frame.id) or {}).get("wake")
+        told = store.packer.unpack_detail(self._identity, news) if news else {}
+        return bool(told.get("kind") == "timeout")
+
+    def _standing(self) -> Frame | None:
+        """Where the frame of the step is by now; None: it is not open any more."""
+        store, frame_id, batch = self._runtime.store, self.work.frame.id, self.work.batch
+        open_as = frame_id if batch is None else f"{frame_id.rpartition('.')[0]}*{batch}"
+        if "ending" in store.record(self._identity) or not store.state(self._identity, open_as):
+            return None
+        frame = store.frame(self._identity, frame_id)
+        return None if frame is None or frame.step is None else frame
 
     def _others(self, plan: Plan) -> list[str]:
         return [f"{self._identity}|{self.bridge.run}|{n}" for n in range(1, len(plan.seats))]

@@ -11,6 +11,7 @@ from typing import Any, cast
 from engine.core.outcomes import INVALID_LOCAL, Failure, failure_of, result_outcome
 from engine.core.streaming import StageCall, stage_failure
 from engine.runtime.crashing import crash_point
+from engine.runtime.logs import about
 from engine.runtime.payloads import dumps
 from streams.ends import Reader, Writer
 from streams.errors import StreamCancelled, StreamError, StreamFailed, StreamFenced
@@ -62,7 +63,12 @@ class StageContext(TaskContext):
         return self._chunks
 
     def write(self, data: BytesLike, headers: Mapping[str, str] | None = None) -> None:
-        """Hands a chunk to the next stage. Blocking: waits while that has enough to do."""
+        """Hands a chunk to the next stage. Blocking: waits while that has enough to do.
+
+        Raises:
+            TypeError: this is no bytes, or there is a header that is no text.
+        """
+        _check(data, headers)
         self.writer.write(data, headers)
 
     def _read(self) -> Iterator[Chunk]:
@@ -74,7 +80,6 @@ class StageContext(TaskContext):
                 self.mark()
             if self.late:
                 self._commit(chunk.seq)
-
 
     def _commit(self, seq: int) -> None:
         """A successor runs again what is not committed: little of it, where chunks take long."""
@@ -134,11 +139,12 @@ class Stage:
         if (cause := self._unfit()) is not None:
             raise self._failed(Failure(INVALID_ARGUMENT, cause))
         try:
-            return self.task.call(TaskInput(self.call.input), context)
+            with about(context):
+                return self.task.call(TaskInput(self.call.input), context)
         except StreamError as error:
             raise self._broken(error) from error
-        except SystemExit as error:
-            raise self._failed(failure_of(error)) from error
+        except (SystemExit, KeyboardInterrupt) as error:  # the task's: here is no main thread
+            raise self._failed(Failure(type(error).__name__, str(error))) from error
         except Exception as error:  # the task's own: data from here on
             if isinstance(error.__cause__, StreamError):
                 raise self._broken(error.__cause__) from error
@@ -175,3 +181,11 @@ class Stage:
 
     def _failed(self, failure: Failure) -> StageFailed:
         return StageFailed(self.call.name, stage_failure(self.call, failure))
+
+
+def _check(data: BytesLike, headers: Mapping[str, str] | None) -> None:
+    if not isinstance(data, BytesLike):  # bytes() makes zeros of a number
+        raise TypeError(f"a stream is written in bytes, not in {type(data).__name__}")
+    for name, value in (headers or {}).items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise TypeError(f"header {name!r} is {value!r}: names and values are texts")

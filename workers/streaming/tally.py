@@ -8,6 +8,8 @@ from typing import Any
 
 from streams.chunk import Payload, flat
 from streams.ends import EdgeFigures, Writer
+from streams.writer import StreamWriter
+from workers.streaming.objects import ObjectSink
 
 
 class Tally:
@@ -56,7 +58,19 @@ class Tally:
         if self._onwards is not None:
             self._onwards.fail(error, cause)
 
+    def close(self) -> None:
+        """Nothing more comes: what was prepared of an object goes. Idempotent."""
+        if isinstance(self._onwards, ObjectSink):
+            self._onwards.close()
+
     def total(self) -> dict[str, Any]:
         """All that has left the stream; the SHA-256 is None where it is not known."""
         sha256 = None if self._sha256 is None else self._sha256.hexdigest()
-        return {"chunks": self._own.chunks, "bytes": self._own.bytes, "sha256": sha256}
+        chunks, size = self.counted()
+        return {"chunks": chunks, "bytes": size, "sha256": sha256}
+
+    def counted(self) -> tuple[int, int]:
+        """The chunks and bytes that have left the stream; at its end also those before this one."""
+        if isinstance(self._onwards, StreamWriter):
+            return self._onwards.position.chunks, self._onwards.position.size
+        return self._own.chunks, self._own.bytes

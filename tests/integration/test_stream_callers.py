@@ -1,0 +1,75 @@
+"""Callers: who has the outer ends of an execution's streams, and what is left of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from engine.runtime.engine import Engine
+from engine.runtime.pointer import execution_id
+from engine.runtime.streaming import Caller
+from tests.acceptance.running import HEAD
+from tests.stores import without_ttl
+
+EXECUTION = "flow/name"
+
+
+@pytest.fixture
+def caller(redis_url: str) -> Caller:
+    return Engine(redis_url).runtime.streams.caller(EXECUTION)
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url, decode_responses=True) as redis:
+        yield redis
+
+
+def test_an_execution_has_one_caller(caller: Caller, redis: Redis) -> None:
+    assert caller.attach("one", sends=True) and caller.attach("one", sends=True)
+    assert not caller.attach("two", sends=False)
+    assert caller.present() and without_ttl(redis) == []
+
+
+def test_the_first_visit_that_asks_keeps_the_ends(caller: Caller, redis: Redis) -> None:
+    caller.attach("one", sends=True)
+    assert caller.lends_source("1") and caller.lends_source("1")
+    assert caller.lends_sink("1", "1/1") and caller.lends_sink("1", "1/2")
+    assert not caller.lends_source("2") and not caller.lends_sink("2", "2/1")
+    assert len({caller.next_run(1), caller.next_run(1)}) == 2
+    assert without_ttl(redis) == []
+
+
+def test_a_caller_that_sends_nothing_lends_no_source(caller: Caller) -> None:
+    caller.attach("one", sends=False)
+    assert not caller.lends_source("1") and caller.lends_sink("1", "1/1")
+
+
+def test_a_caller_may_go_while_it_is_asked(caller: Caller, redis: Redis) -> None:
+    """What is then written of it goes by itself, and is no caller."""
+    for number in range(300):
+        caller.attach(f"c{number}", sends=True)
+        visit = str(number)
+        asking = threading.Thread(target=lambda v=visit: caller.lends_sink(v, v), daemon=True)
+        asking.start()
+        caller.detach()
+        asking.join(10)
+        assert not caller.present()
+        assert without_ttl(redis) == []
+        caller.detach()
+
+
+def test_an_execution_remembers_that_it_had_a_caller(redis_url: str) -> None:
+    """Also one that came when it ran already: a redrive must not do without."""
+    engine = Engine(redis_url)
+    engine.create_flow("later", HEAD + "- {type: wait, name: rest, duration: 60}\n")
+    run = engine.start_execution("later")
+    store = engine.runtime.store
+    assert "caller" not in store.record(execution_id("later", run.name))
+    with engine.stream("later", name=run.name):
+        assert store.record(execution_id("later", run.name))["caller"] == "reads"
+    with engine.stream("later", source=b"bytes") as streamed:
+        assert store.record(execution_id("later", streamed.execution.name))["caller"] == "sends"
