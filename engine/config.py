@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     again; one that all workers share lets those of other hosts go on; none: a folder of this
     user's in the machine's temporary one."""
 
+    stream_memory: Path = Path("/dev/shm")
+    """Folder of shared memory, through which streams go between processes of one host while all
+    workers are on it; one that is not there: they go through Redis."""
+
     fleet_result_backend: SecretStr | None = None
     """Celery result backend of the workers that run `celery:` resources, such as
     `redis://host:6379/1`; none: a failure there has no name but FC.Unknown."""
@@ -117,12 +121,23 @@ class Settings(BaseSettings):
     token_secret: SecretStr | None = None
     """Signs the tokens of callbacks; none: made once and kept in Redis."""
 
+    api_keys: SecretStr | None = None
+    """Access keys of the API beside those of `penstock keys`: `id:secret[:role],…`, roles `viewer`,
+    `operator`, `approver`, `admin` (the default)."""
+
     operator: str | None = None
     """Who stops, pauses, redrives and skips, as the history says it; none: the user and host of
     the process."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe log line that is written: `debug`, `info`, `warning` or `error`."""
+
+    log_format: Literal["text", "json"] = "text"
+    """How log lines are written: `text`, with fields as `name=value` at the end, or `json`."""
+
+    trace_sample: float = Field(default=0.0, ge=0, le=1)
+    """Which share of the executions is exported as OpenTelemetry traces, from 0 (none) to 1 (all);
+    alike for every process. Workers need the extra `otel` for it."""
 
     @property
     def redis_shown(self) -> str:

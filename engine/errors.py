@@ -1,23 +1,34 @@
 """Errors of the engine, named like the codes of the service's API.
 
-    EngineError                       http_status, code
-    ├── InvalidArgument               400   also: MissingRequiredParams, EntityTooLarge
-    │   ├── FlowInvalid               400   .problems: all of a definition's problems
-    │   ├── NotCanvasable             400   .step
-    │   └── ActionNotSupported        400
-    ├── AccessDenied                  403
-    ├── FlowNotExists                 404
-    ├── FlowAlreadyExists             409
-    ├── ExecutionNotExists            404
-    ├── ExecutionAlreadyExists        400
-    ├── ExecutionAlreadyCompleted     400
-    ├── ConcurrentUpdateError         409
-    ├── TaskAlreadyCompleted          400
-    ├── TaskInvalidState              409
-    ├── ExecutionFailed                     .error, .cause: of the execution
-    └── StoreUnavailable                    Redis is not there, or not usable
-        ├── StoreFull                           Redis has no memory left
-        └── BrokerUnavailable                   another broker is not there, or not usable
+EngineError                       http_status, code
+├── InvalidArgument               400   also: MissingRequiredParams, EntityTooLarge
+│   ├── FlowInvalid               400   .problems: all of a definition's problems
+│   ├── NotCanvasable             400   .step
+│   └── ActionNotSupported        400
+├── AccessDenied                  403   also: InvalidAccessKeyID, SignatureNotMatch,
+│                                       RequestTimeTooSkewed
+├── SignatureNonceUsed            400
+├── ResourceThrottled             429
+├── FlowNotExists                 404
+├── FlowAlreadyExists             409
+├── ExecutionNotExists            404
+├── ExecutionAlreadyExists        400
+├── ExecutionAlreadyCompleted     400
+├── FlowVersionNotExists          404
+├── FlowVersionInUse              409
+├── FlowAliasNotExists            404
+├── FlowAliasAlreadyExists        409
+├── ScheduleNotExists             404
+├── ScheduleAlreadyExists         409
+├── MapRunNotExists               404
+├── AccessKeyNotExists            404
+├── ConcurrentUpdateError         409
+├── TaskAlreadyCompleted          400
+├── TaskInvalidState              409
+├── ExecutionFailed                     .error, .cause: of the execution
+└── StoreUnavailable                    Redis is not there, or not usable
+    ├── StoreFull                           Redis has no memory left
+    └── BrokerUnavailable                   another broker is not there, or not usable
 """
 
 from __future__ import annotations
@@ -79,6 +90,34 @@ class AccessDenied(EngineError):
     http_status = 403
 
 
+class InvalidAccessKeyID(AccessDenied):
+    """There is no access key of that id."""
+
+
+class SignatureNotMatch(AccessDenied):
+    """A request was not signed with the key's secret, or its secret is another."""
+
+
+class RequestTimeTooSkewed(AccessDenied):
+    """A request was signed too long ago, or in the future."""
+
+
+class SignatureNonceUsed(EngineError):
+    """A signed request has come a second time."""
+
+    http_status = 400
+
+
+class ResourceThrottled(EngineError):
+    """Too many requests of one caller; ask again after `retry_after_s`."""
+
+    http_status = 429
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
 class FlowNotExists(EngineError):
     """No flow of that name (or no such version)."""
 
@@ -107,6 +146,54 @@ class ExecutionAlreadyCompleted(EngineError):
     """The execution has ended: there is nothing left to change."""
 
     http_status = 400
+
+
+class FlowVersionNotExists(EngineError):
+    """The flow has no published version of that number."""
+
+    http_status = 404
+
+
+class FlowVersionInUse(EngineError):
+    """An alias leads to the version; give the alias another first."""
+
+    http_status = 409
+
+
+class FlowAliasNotExists(EngineError):
+    """The flow has no alias of that name."""
+
+    http_status = 404
+
+
+class FlowAliasAlreadyExists(EngineError):
+    """The flow has an alias of that name; update it."""
+
+    http_status = 409
+
+
+class ScheduleNotExists(EngineError):
+    """The flow has no schedule of that name."""
+
+    http_status = 404
+
+
+class ScheduleAlreadyExists(EngineError):
+    """The flow has a schedule of that name; update it."""
+
+    http_status = 409
+
+
+class MapRunNotExists(EngineError):
+    """The execution is not at that foreach now, or it is not one."""
+
+    http_status = 404
+
+
+class AccessKeyNotExists(EngineError):
+    """No access key of that id is stored."""
+
+    http_status = 404
 
 
 class ConcurrentUpdateError(EngineError):

@@ -8,7 +8,8 @@ from typing import Any
 from redis import Redis
 
 LASTING = re.compile(
-    r"[\w.-]+:(\{p\d+\}:(executions(:.+)?|figures|(timers|dispatch|lease)\..+)|flows|definitions|secret)"
+    r"[\w.-]+:(\{p\d+\}:(executions(:.+)?|figures|fires|(schedules|versions|aliases)(:.+)?"
+    r"|(timers|dispatch|lease)\..+)|flows|definitions|secret|keys|audit)"
     r"|_kombu\.binding\..+|unacked.*"
 )
 """Keys that may stay without a time to live when nothing runs (docs/operations.md, "Keys")."""

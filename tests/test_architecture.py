@@ -21,6 +21,7 @@ LAZY_IMPORTS = {
     "engine/cli/validate.py": "a flow without tasks is checked without importing any",
     "tasks/extras.py": "modules of extras are imported when a task or store first needs one",
     "tasks/loading.py": "imports the modules that the user names",
+    "workers/tracing.py": "OpenTelemetry is an extra, and slow to import where nobody wants it",
 }
 BROAD_EXCEPTS = {
     "workers/steps.py": "outermost: what a task raises becomes the failure of its step",

@@ -15,13 +15,14 @@ from kombu.exceptions import OperationalError
 from engine.config import Settings
 from engine.core.outcomes import failure_of
 from engine.errors import BrokerUnavailable, EngineError, ExecutionFailed
+from engine.runtime.building import make_runtime
 from engine.runtime.canvas import ENGINE_TASKS, SEAT, make_app
 from engine.runtime.claims import Holder
 from engine.runtime.conductor import Conductor
 from engine.runtime.crashing import crash_point
 from engine.runtime.ending import Ending
-from engine.runtime.engine import make_runtime
 from engine.runtime.lanes import Lanes
+from engine.runtime.logs import about
 from engine.runtime.pointer import Pointer
 from engine.runtime.reports import report
 from engine.runtime.runtime import Runtime
@@ -82,6 +83,10 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
     def step(task: Task[Any, Any], *state: Any, **pointer: Any) -> Any:
         """Takes an execution one step further; with a state handed in, as a plain Celery task."""
         at = Pointer(**pointer)
+        with about(at):
+            return take(task, at, *state)
+
+    def take(task: Task[Any, Any], at: Pointer, *state: Any) -> Any:
         bench = benches.here()
         if state:
             return bench.plain.run(task, state[0], at)
@@ -89,8 +94,7 @@ def make_worker_app(url: str, settings: Settings) -> Celery:
         try:
             advance = bench.lanes.run if at.kind == "lane" else bench.conductor.advance
             verdict = advance(at, holder)
-            if verdict is Verdict.APPLIED:
-                bench.runner.settled()
+            bench.runner.settled()
             if verdict is Verdict.FOREIGN:
                 threading.Event().wait(PUT_BACK_AFTER_S)  # no other worker: no busy loop
                 raise Reject(f"{at.execution_id}: left to a worker of its version", requeue=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -11,19 +12,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+)
 
 from engine.config import Settings
 from engine.runtime.broker import Broker
+from engine.runtime.building import make_runtime
 from engine.runtime.connecting import quick_answer_s
-from engine.runtime.engine import make_runtime
 from engine.runtime.fleet import WorkerInfo
+from engine.runtime.logs import use_format
 from engine.runtime.probe import check_relayed_wire, check_wire
+from streams.shared import host_token
 from tasks import loading, registry
 from workers.app import make_worker_app
 from workers.keeper import Aside, Keeper
 from workers.leaving import Leaving
+from workers.memory import keep_in_one_arena
 from workers.relay import attach_relay
+from workers.tracing import attach_tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,9 @@ def run_worker(url: str, settings: Settings, options: WorkerOptions) -> None:
     Raises:
         WireMismatch: the installed Celery writes its messages in another form than we do.
         BrokerUnavailable: a broker other than Redis refuses us; one that is away is waited for.
+        InvalidArgument: traces are wanted, and the extra for them is not installed.
     """
+    keep_in_one_arena()
     app = make_worker_app(url, settings)
     if settings.other_broker(url) is None:
         check_wire(app, url)
@@ -54,8 +68,11 @@ def run_worker(url: str, settings: Settings, options: WorkerOptions) -> None:
     slots = 1 if pool == "solo" else slots
     node = f"penstock-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
     queues = list(options.queues) or _queues(settings)
-    info = WorkerInfo(node, slots, _announced(settings, queues))
+    memory = host_token(settings.stream_memory)
+    info = WorkerInfo(node, slots, _announced(settings, queues), memory)
     _attach_keeper(url, settings, info, pool)
+    attach_tracing(url, settings)
+    _attach_logs(settings)
     app.worker_main(
         [
             "worker",
@@ -119,6 +136,16 @@ def _attach_keeper(url: str, settings: Settings, info: WorkerInfo, pool: str) ->
     (worker_process_init if pool == "prefork" else worker_init).connect(_warm, weak=False)
     worker_ready.connect(ready, weak=False)
     worker_shutdown.connect(end, weak=False)
+
+
+def _attach_logs(settings: Settings) -> None:
+    """Celery makes the handlers; what they write is ours."""
+
+    def format_lines(logger: logging.Logger, **_: object) -> None:
+        use_format(logger, settings.log_format)
+
+    after_setup_logger.connect(format_lines, weak=False)
+    after_setup_task_logger.connect(format_lines, weak=False)
 
 
 def _warm(**_: object) -> None:

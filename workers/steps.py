@@ -38,6 +38,7 @@ from engine.runtime.canvas import STATE_HEADER
 from engine.runtime.children import start_child, start_execution
 from engine.runtime.crashing import crash_point
 from engine.runtime.documents import STATE_VERSION
+from engine.runtime.logs import about
 from engine.runtime.payloads import dumps
 from engine.runtime.runner import Work
 from engine.runtime.runtime import Runtime
@@ -49,6 +50,7 @@ from workers import limits
 from workers.context import context_of
 from workers.inputs import TaskInput
 from workers.streaming.lead import Lead
+from workers.tracing import Surroundings
 
 log = logging.getLogger("penstock.worker")
 
@@ -70,13 +72,18 @@ class StepRunner:
         self.runtime = runtime
         self.app = app
         self._lead = Lead(runtime, app)
+        self._surroundings = Surroundings(runtime)
 
     def settled(self) -> None:
-        """What the last attempt that ran here came to is written down."""
+        """What the last attempt that ran here came to is written down, or not wanted any more."""
         self._lead.settled()
 
     def run(self, work: Work) -> hap.Happening:
         """Runs one attempt; an exception of the task becomes a failure with its name."""
+        with about(replace(work.pointer, frame=work.frame.id, attempt=work.call.attempt)):
+            return self._run(work)
+
+    def _run(self, work: Work) -> hap.Happening:
         resource = work.call.resource
         match resource:
             case FlowResource():
@@ -107,7 +114,8 @@ class StepRunner:
         context = self.context(work)
         try:
             crash_point("before a task")
-            result = limits.within(lambda: _result_of(registered, work, context))
+            with self._surroundings.of(work):
+                result = limits.within(lambda: _result_of(registered, work, context))
             crash_point("after a task")
         except SoftTimeLimitExceeded:
             return hap.TaskTimedOut()

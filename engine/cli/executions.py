@@ -32,12 +32,15 @@ def start(
     flow: FlowName,
     input: Annotated[str | None, typer.Option(metavar="JSON|@file", help="A JSON object.")] = None,
     name: Annotated[str | None, typer.Option(help="A running one of that name is kept.")] = None,
+    qualifier: Annotated[
+        str | None, typer.Option(help="A published version's number, or an alias.")
+    ] = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Start an execution of a deployed flow; prints its name."""
     given = read_input(input)
     with configured_engine(warn=True) as engine:
-        run = engine.start_execution(flow, given, name)
+        run = engine.start_execution(flow, given, name, qualifier=qualifier)
     if format is Format.JSON:
         print_json({"flow_name": run.flow_name, "name": run.name})
     else:

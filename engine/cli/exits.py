@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from engine.errors import (
+    AccessKeyNotExists,
     EngineError,
     ExecutionAlreadyExists,
     ExecutionFailed,
     ExecutionNotExists,
+    FlowAliasAlreadyExists,
+    FlowAliasNotExists,
     FlowAlreadyExists,
     FlowInvalid,
     FlowNotExists,
+    FlowVersionInUse,
+    FlowVersionNotExists,
     InvalidArgument,
+    MapRunNotExists,
+    ScheduleAlreadyExists,
+    ScheduleNotExists,
     StoreUnavailable,
 )
 
@@ -24,6 +32,14 @@ _BAD_INPUT = (
     FlowAlreadyExists,
     ExecutionNotExists,
     ExecutionAlreadyExists,
+    FlowVersionNotExists,
+    FlowVersionInUse,
+    FlowAliasNotExists,
+    FlowAliasAlreadyExists,
+    ScheduleNotExists,
+    ScheduleAlreadyExists,
+    MapRunNotExists,
+    AccessKeyNotExists,
 )
 
 

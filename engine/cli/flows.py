@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from engine.cli import versions
 from engine.cli.connection import configured_engine
 from engine.cli.executions import FlowName
-from engine.cli.inputs import read_text
+from engine.cli.inputs import read_retention, read_text, retention_text
 from engine.cli.output import (
     Format,
     FormatOption,
@@ -22,6 +23,14 @@ from engine.core.checks import load_flow
 from engine.errors import InvalidArgument
 from engine.runtime.definitions import FlowRecord
 
+RetentionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--retention",
+        metavar="STATUS=DURATION",
+        help="How long executions are kept that end so, as in Succeeded=12h; none: as elsewhere.",
+    ),
+]
 FlowFileName = Annotated[str, typer.Argument(metavar="FLOW.yml", help="`-` is stdin.")]
 
 
@@ -31,6 +40,7 @@ def add(app: typer.Typer) -> None:
     for command in (create, update, describe, delete):
         flow.command()(command)
     flow.command("list")(list_flows)
+    versions.add(flow)
     app.add_typer(flow, name="flow")
 
 
@@ -38,26 +48,29 @@ def create(
     name: FlowName,
     file: FlowFileName,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    retention: RetentionOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Deploy a new flow."""
-    text = _checked(file)
+    text, kept = _checked(file), read_retention(retention or [])
     with configured_engine() as engine:
-        _show(engine.create_flow(name, text, description), format)
+        _show(engine.create_flow(name, text, description, retention=kept), format)
 
 
 def update(
     name: FlowName,
     file: Annotated[str | None, typer.Argument(metavar="[FLOW.yml]", help="`-` is stdin.")] = None,
     description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    retention: RetentionOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Give a flow another definition or description; running executions keep theirs."""
-    if file is None and description is None:
-        raise InvalidArgument(f"update {name}: give a file, a --description or both")
+    """Change what is given of a flow; what runs keeps its definition and retention."""
+    kept = read_retention(retention or [])
+    if file is None and description is None and kept is None:
+        raise InvalidArgument(f"update {name}: give a file, a --description or a --retention")
     text = None if file is None else _checked(file)
     with configured_engine() as engine:
-        _show(engine.update_flow(name, text, description), format)
+        _show(engine.update_flow(name, text, description, retention=kept), format)
 
 
 def describe(
@@ -120,5 +133,6 @@ def _show(record: FlowRecord, format: Format) -> None:
             ("description", record.description),
             ("created", local_time(record.created_time)),
             ("modified", local_time(record.last_modified_time)),
+            ("retention", retention_text(record.retention)),
         ]
     )

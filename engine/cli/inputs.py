@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,9 +14,13 @@ import typer
 from engine.core.checks import load_flow
 from engine.core.graph import Graph
 from engine.errors import InvalidArgument
+from engine.fdl.timestamps import seconds_of_timestamp
 from tasks import shipped_flows
 
 STDIN = "-"
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])", re.ASCII)
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def read_text(path: str, what: str) -> str:
@@ -109,9 +114,49 @@ def named_file(pair: str) -> tuple[str, str]:
     return name, file
 
 
+def read_moment(option: str, text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 timestamp. Raises InvalidArgument."""
+    try:
+        return seconds_of_timestamp(text)
+    except ValueError as error:
+        raise InvalidArgument(f"{option}: {error}") from None
+
+
+def read_retention(pairs: Iterable[str]) -> dict[str, float] | None:
+    """Seconds by status of the options `--retention STATUS=DURATION`; None: none is given.
+
+    A duration is a number with s, m, h or d. `none` alone: the installation's own for all.
+
+    Raises:
+        InvalidArgument: an option is none of that form, or names a status twice.
+    """
+    given = list(pairs)
+    if not given:
+        return None
+    kept: dict[str, float] = {}
+    for pair in [] if given == ["none"] else given:
+        status, _, duration = pair.partition("=")
+        match = _DURATION.fullmatch(duration)
+        if match is None or status in kept:
+            raise InvalidArgument(f"--retention {pair}: write STATUS=DURATION, as in Succeeded=12h")
+        kept[status] = float(match[1]) * _UNITS_S[match[2]]
+    return kept
+
+
+def retention_text(kept: Mapping[str, float]) -> str:
+    """Seconds by status as the options have them."""
+    return " ".join(f"{status}={_duration(seconds)}" for status, seconds in kept.items())
+
+
 def flow_name(path: str) -> str:
     """The name that a flow has in `run` and `simulate`: its file's stem; "flow" for stdin."""
     return "flow" if path == STDIN else Path(path).stem
+
+
+def _duration(seconds: float) -> str:
+    whole = (unit for unit in reversed(_UNITS_S) if seconds % _UNITS_S[unit] == 0)
+    unit = next(whole, "s")
+    return f"{seconds / _UNITS_S[unit]:g}{unit}"
 
 
 def _no_json_number(word: str) -> NoReturn:

@@ -38,10 +38,16 @@ def own_worker(
     """A worker for that Redis with these tasks, not started yet."""
     named = [word for source in tasks for word in ("--tasks", source)]
     command = worker_command(["--while-stdin", "--log-level", "warning", *named, *options])
-    given = {variable_of("redis_url"): url, **(environment or {})}
+    given = {**environment_at(url), **(environment or {})}
+    return OwnedProcess("worker", command, given, lambda line: line == "ready", say)
+
+
+def environment_at(url: str) -> dict[str, str]:
+    """What tells an owned process to work on that Redis; one of our own is its own broker."""
+    given = {variable_of("redis_url"): url}
     if load_settings().at(url).broker_url is None:
         given[variable_of("broker_url")] = ""
-    return OwnedProcess("worker", command, given, lambda line: line == "ready", say)
+    return given
 
 
 def alone(settings: Settings) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.cli.stream_facts import stream_fact
 from engine.core.events import Event, EventType
-from engine.core.graph import Graph, sub_series
+from engine.core.graph import Graph
+from engine.core.places import Places
 from engine.core.states import ExecutionStatus
 from engine.fdl.mappings import resolve_reference
 from engine.fdl.model import ForeachStep, ParallelStep, Step
@@ -68,14 +68,12 @@ class Progress:
     status: ExecutionStatus = ExecutionStatus.STARTING
     started: float | None = None
     last_event: int = 0
-    _places: dict[str, dict[str, str]] = field(init=False)
+    _places: Places = field(init=False)
     _failing: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.steps = {path: StepProgress() for path in self.graph.nodes}
-        self._places = {}
-        for place, name, path in _steps_by_place(self.graph, "", ""):
-            self._places.setdefault(place, {}).setdefault(name, path)
+        self._places = Places(self.graph)
 
     def apply(self, event: Event) -> None:
         """Takes the next event in."""
@@ -99,11 +97,7 @@ class Progress:
 
     def path_of(self, frame: str, name: str) -> str | None:
         """The path of the step `name` as the frame sees it; None if the flow has no such step."""
-        place = ""
-        for segment in frame.split("/") if frame else ():
-            branch = f"{place}/{segment}"
-            place = branch if branch in self._places else f"{place}/{segment.rpartition('.')[0]}.*"
-        return self._places.get(place, {}).get(name)
+        return self._places.path_of(frame, name)
 
     def _step_event(self, event: Event) -> None:
         path = self.path_of(event.frame, event.step_name)
@@ -185,19 +179,3 @@ def _leave(step: StepProgress, event: Event) -> None:
     if event.detail.get("aborted"):
         step.aborted += 1
         step.note = step.note if step.failures else ""
-
-
-def _steps_by_place(graph: Graph, series: str, place: str) -> Iterator[tuple[str, str, str]]:
-    """(place, step name, path): a place stands for all frames that walk a series alike."""
-    for path, node in graph.nodes.items():
-        if node.series != series:
-            continue
-        yield place, node.step.name, path
-        for number, (inner, _) in enumerate(sub_series(node.step, path)):
-            match node.step:
-                case ForeachStep():
-                    yield from _steps_by_place(graph, inner, f"{place}/{node.step.name}.*")
-                case ParallelStep():
-                    yield from _steps_by_place(graph, inner, f"{place}/{node.step.name}.{number}")
-                case _:
-                    yield from _steps_by_place(graph, inner, place)

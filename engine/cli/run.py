@@ -21,10 +21,10 @@ from engine.cli.follower import Follower
 from engine.cli.inputs import read_input
 from engine.cli.local import alone, own_worker, redis_for
 from engine.cli.step_tree import duration
-from engine.cli.streaming import SinkFile, SourceFile
+from engine.cli.streaming import SinkFile, SourceFile, sink_path
 from engine.config import load_settings
 from engine.core.states import ExecutionStatus
-from engine.errors import ExecutionAlreadyCompleted, StoreUnavailable
+from engine.errors import ExecutionAlreadyCompleted, ExecutionFailed, StoreUnavailable
 from engine.runtime.engine import Engine
 from engine.runtime.views import Execution
 
@@ -57,6 +57,7 @@ def run(
     """
     given, files = read_input(input), read_deployment(flow, flows or [])
     console = Console(stderr=True)
+    sink = None if sink is None else sink_path(sink)
     started = Started(files, given, name, source, sink)
     with ending_in_order(), started.opened() as source_file:
         succeeded = _run(console, started, source_file, tasks or [])
@@ -91,15 +92,25 @@ def follow_or_stop(engine: Engine, display: Display, flow: str, name: str) -> Ex
     return execution
 
 
-def report_end(execution: Execution, console: Console) -> bool:
-    """The output to stdout, or to stderr why there is none; True if it has succeeded."""
-    took_s = (execution.stopped_time or execution.started_time) - execution.started_time
-    if execution.status is ExecutionStatus.SUCCEEDED:
-        console.print(f"[green]Succeeded[/] in {duration(took_s)}", highlight=False)
+def report_end(
+    execution: Execution, console: Console, broken: ExecutionFailed | None = None
+) -> bool:
+    """The output to stdout, or to stderr why there is none; True if all went well.
+
+    `broken`: why the stream of one that has succeeded is not whole.
+    """
+    took = duration((execution.stopped_time or execution.started_time) - execution.started_time)
+    error, cause = execution.error, execution.cause
+    if execution.status is not ExecutionStatus.SUCCEEDED:
+        console.print(f"[red]{execution.status}[/] after {took}", highlight=False)
+    elif broken is not None:
+        console.print(f"[red]Succeeded without its stream[/] in {took}", highlight=False)
+        error, cause = broken.error, broken.cause
+    else:
+        console.print(f"[green]Succeeded[/] in {took}", highlight=False)
         typer.echo(json.dumps(execution.output, ensure_ascii=False))
         return True
-    console.print(f"[red]{execution.status}[/] after {duration(took_s)}", highlight=False)
-    for what, text in (("error", execution.error), ("cause", execution.cause)):
+    for what, text in (("error", error), ("cause", cause)):
         if text:
             console.print(f"{what}: {text}", markup=False, highlight=False, soft_wrap=True)
     return False
@@ -120,9 +131,7 @@ class Started:
         return SourceFile(self.source) if self.source is not None else nullcontext()
 
 
-def _run(
-    console: Console, wanted: Started, source: SourceFile | None, tasks: list[str]
-) -> bool:
+def _run(console: Console, wanted: Started, source: SourceFile | None, tasks: list[str]) -> bool:
     """Runs and reports the execution; True if it has succeeded."""
     settings = load_settings()
     with ExitStack() as stack:
@@ -135,8 +144,8 @@ def _run(
                 stack.enter_context(worker)
         deploy(engine, wanted.files)
         _warn(engine, wanted.files)
-        execution = _execute(engine, display, wanted, source)
-        succeeded = report_end(execution, console)
+        execution, broken = _execute(engine, display, wanted, source)
+        succeeded = report_end(execution, console, broken)
         if settings.redis_url is None and succeeded:
             # It is idle, and its Redis goes with it: an end in order would only take seconds.
             worker.kill()
@@ -145,19 +154,21 @@ def _run(
 
 def _execute(
     engine: Engine, display: Display, wanted: Started, source: SourceFile | None
-) -> Execution:
-    """Starts the execution and shows it to its end."""
+) -> tuple[Execution, ExecutionFailed | None]:
+    """Starts the execution and shows it to its end; and why its sink is not whole, if it is not."""
     flow = wanted.files[0].name
     if wanted.source is None and wanted.sink is None:
         started = engine.start_execution(flow, wanted.input, wanted.name)
-        return follow_or_stop(engine, display, started.flow_name, started.name)
-    with engine.stream(flow, wanted.input, source, wanted.name) as streamed:
-        sink = SinkFile(streamed, wanted.sink, source)
+        return follow_or_stop(engine, display, started.flow_name, started.name), None
+    with (
+        engine.stream(flow, wanted.input, source, wanted.name) as streamed,
+        SinkFile(streamed, wanted.sink, source) as sink,
+    ):
         display.add(sink.bars)
         execution = follow_or_stop(engine, display, flow, streamed.execution.name)
-        sink.finish(execution.status is ExecutionStatus.SUCCEEDED)
+        broken = sink.finish()
     display.tell(sink.summary())
-    return execution
+    return execution, broken
 
 
 def _starting(console: Console) -> AbstractContextManager[object]:

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.exits import FAILED
-from engine.cli.inputs import flow_name, read_flows, read_graph, read_input, read_text
+from engine.cli.inputs import flow_name, read_flows, read_graph, read_input, read_moment, read_text
 from engine.cli.stored_objects import StoredObjects
 from engine.cli.task_files import load_task_files
 from engine.core.events import Event
 from engine.errors import InvalidArgument
-from engine.fdl.timestamps import seconds_of_timestamp
+from engine.simulate.bundles import read_bundle, replay
 from engine.simulate.mocks import read_mocks
 from engine.simulate.simulator import Simulation
 from engine.simulate.simulator import simulate as run
@@ -28,7 +28,7 @@ def add(app: typer.Typer) -> None:
 
 
 def simulate(
-    flow: Annotated[str, typer.Argument(metavar="FLOW.yml")],
+    flow: Annotated[str | None, typer.Argument(metavar="FLOW.yml")] = None,
     input: Annotated[str | None, typer.Option(metavar="JSON|@file", help="A JSON object.")] = None,
     tasks: Annotated[
         list[str] | None, typer.Option(metavar="MODULE|FILE.py", help="Tasks to call.")
@@ -45,23 +45,52 @@ def simulate(
     seed: Annotated[
         int | None, typer.Option(help="Picks one order of what happens at once.")
     ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Replays what `penstock export` printed; no flow: its."),
+    ] = None,
     history: Annotated[bool, typer.Option("--history", help="Print events on stderr too.")] = False,
 ) -> None:
     """Run a flow in this process: real decisions, virtual time; the result is JSON on stdout."""
-    graph, subflows = read_graph(flow), read_flows(flows or [])
+    if bundle is not None:
+        if any(each is not None for each in (input, tasks, flows, mocks, now, seed)):
+            raise InvalidArgument("--bundle: input, results and times are those of the bundle")
+        _replay(bundle, flow, history)
+        return
+    if flow is None:
+        raise InvalidArgument("simulate: name a FLOW.yml, or a --bundle")
     given, start = read_input(input), _seconds(now)
     answers = read_mocks(read_text(mocks, "mocks file"), mocks) if mocks else None
+    graph, subflows = read_graph(flow), read_flows(flows or [])
     load_task_files(tasks or [])
     functions = {name: task.call for name, task in registered().items()}
     simulation = run(
         graph, given, tasks=functions, flows=subflows, mocks=answers, now=start, seed=seed,
         flow_name=flow_name(flow), objects=StoredObjects(),
     )  # fmt: skip
-    if history:
-        _print_events(simulation.history, start)
-    typer.echo(json.dumps(_result(simulation), ensure_ascii=False))
+    _tell(simulation, {}, start if history else None)
     if simulation.status != "Succeeded":
         raise typer.Exit(FAILED)
+
+
+def _replay(file: str, flow: str | None, history: bool) -> None:
+    """Replays a bundle, by another flow if one is named; exit code 1 if it goes otherwise."""
+    bundle = read_bundle(read_text(file, "bundle"), file)
+    done = replay(bundle, None if flow is None else read_graph(flow))
+    told = {"differences": list(done.differences)}
+    _tell(done.simulation, told, bundle.execution.started_time if history else None)
+    for line in done.differences:
+        typer.echo(f"penstock: {line}", err=True)
+    if done.differences:
+        raise typer.Exit(FAILED)
+    typer.echo(f"penstock: the same as recorded, {len(bundle.history)} events", err=True)
+
+
+def _tell(simulation: Simulation, more: dict[str, Any], start: float | None) -> None:
+    """Writes the result; with the clock's start its events, too."""
+    if start is not None:
+        _print_events(simulation.history, start)
+    typer.echo(json.dumps(_result(simulation) | more, ensure_ascii=False))
 
 
 def _result(simulation: Simulation) -> dict[str, Any]:
@@ -87,7 +116,4 @@ def _print_events(events: list[Event], start: float) -> None:
 def _seconds(now: str | None) -> float:
     if now is None:
         return time.time()
-    try:
-        return seconds_of_timestamp(now)
-    except ValueError as error:
-        raise InvalidArgument(f"--now: {error}") from None
+    return read_moment("--now", now)

@@ -13,9 +13,13 @@ ForkKind = Literal["parallel", "foreach"]
 
 @dataclass(frozen=True, slots=True)
 class RunTask:
-    """Run the task of the frame's step. `delay_s`: wait that long first (a retry)."""
+    """Run the task of the frame's step. `delay_s`: wait that long first (a retry).
+
+    `goes_on`: the attempt is one that has been started, its time limit runs on.
+    """
 
     delay_s: float = 0.0
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

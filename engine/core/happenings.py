@@ -47,6 +47,13 @@ class WorkerLost:
 
 
 @dataclass(frozen=True, slots=True)
+class PutOff:
+    """The attempt has not begun: who it needs is busy. It is asked for again, `delay_s` later."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
     """The function of a waitForCallback task returned, or a child execution was started.
 
@@ -121,6 +128,7 @@ Happening: TypeAlias = (
     | TaskRaised
     | TaskTimedOut
     | WorkerLost
+    | PutOff
     | Submitted
     | SubmitFailed
     | Reported

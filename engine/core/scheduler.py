@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from engine.core.commands import Decision
+from engine.core.commands import Decision, RunTask
 from engine.core.endings import aborted, entered, fail
 from engine.core.events import EventType, NewEvent
 from engine.core.frame import Frame, Scope, child_id, child_turn, index_of
@@ -17,6 +17,7 @@ from engine.core.happenings import (
     Happening,
     Joined,
     JoinFailed,
+    PutOff,
     Redriven,
     Reported,
     RunInfo,
@@ -194,8 +195,8 @@ def _react(walk: Walk, happening: Happening) -> Where:
         case TaskTimedOut():
             closed(walk, happening.closed, failed=True)
             return timed_out(walk)
-        case WorkerLost():
-            return worker_lost(walk)
+        case WorkerLost() | PutOff():
+            return _not_done(walk, happening)
         case TimerFired():
             return _waited(walk)
         case Joined():
@@ -219,6 +220,12 @@ def _raised(walk: Walk, happening: TaskRaised | JoinFailed | SubmitFailed) -> Wh
     if isinstance(happening, SubmitFailed):
         return failed(walk, failure, EventType.TASK_SUBMIT_FAILED)
     return failed(walk, failure)
+
+
+def _not_done(walk: Walk, happening: WorkerLost | PutOff) -> Where:
+    if isinstance(happening, PutOff):
+        return RunTask(happening.delay_s, goes_on=True)
+    return worker_lost(walk)
 
 
 def _waited(walk: Walk) -> Where:

@@ -95,11 +95,12 @@ def stage_failure(stage: StageCall, failure: Failure) -> Failure:
 
 
 def stream_local(
-    chunks: int, size: int, sha256: str, sink: str, steps: Mapping[str, dict[str, Any]]
+    chunks: int, size: int, sha256: str | None, sink: str, steps: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """The local of a stream that has come to its end.
 
-    `chunks`, `size` (in bytes) and `sha256` (hexadecimal) tell of what has left the last stage;
+    `chunks`, `size` (in bytes) and `sha256` (hexadecimal; None: nobody has seen all bytes) tell of
+    what has left the last stage;
     `sink` is a URI, `TO_CALLER` or `TO_NOBODY`; `steps` has the stages' results by name.
     """
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.errors import FlowInvalid
 from engine.fdl.fields import Fields, read_fields
-from engine.fdl.model import Flow
+from engine.fdl.model import Flow, Mark
 from engine.fdl.parse_mappings import read_mappings
 from engine.fdl.parse_steps import read_series
 from engine.fdl.problems import Problem, Report
@@ -14,6 +14,12 @@ from engine.fdl.yaml_node import Node
 from engine.fdl.yaml_source import read_yaml
 
 WHERE = "the flow"
+
+MAX_TEXT_BYTES = 2**20
+"""What a flow's text may have in UTF-8."""
+
+MAX_STEPS = 10_000
+"""The most steps of a flow, those inside of others too."""
 
 
 def parse_flow(text: str, file: str = "<flow>") -> Flow:
@@ -42,9 +48,38 @@ def parse_in_part(text: str, file: str = "<flow>") -> tuple[Flow | None, tuple[P
     That part is for looking for further problems only; None: nothing could be read.
     """
     report = Report(file)
-    root = read_yaml(text, report)
-    flow = _flow(root, report) if root is not None else None
+    flow = None
+    if _is_short(text, report):
+        root = read_yaml(text, report)
+        if root is not None and _has_few_steps(root, report):
+            flow = _flow(root, report)
     return flow, report.in_order()
+
+
+def _is_short(text: str, report: Report) -> bool:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size <= MAX_TEXT_BYTES:
+        return True
+    way_out = "hand large values in as the execution's input, or put parts into flows of their own"
+    report.error(
+        Mark(), "TOO_LARGE", f"the text has {size} bytes; the limit is {MAX_TEXT_BYTES}: {way_out}"
+    )
+    return False
+
+
+def _has_few_steps(root: Node, report: Report) -> bool:
+    total, waiting = 0, [root]
+    while waiting:
+        node = waiting.pop()
+        series = (node.entries or {}).get("steps")
+        total += len(series.items or ()) if series is not None else 0
+        if total > MAX_STEPS:
+            text = f"the flow has more than {MAX_STEPS} steps: put parts into flows of their own"
+            report.error(node.mark, "TOO_MANY_STEPS", text)
+            return False
+        # An aliased part counts each time: each use is a step of its own.
+        waiting.extend([*(node.items or ()), *(node.entries or {}).values()])
+    return True
 
 
 def _flow(root: Node, report: Report) -> Flow:

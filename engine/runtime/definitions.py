@@ -6,15 +6,17 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypedDict, Unpack
 
 from redis import Redis
 from redis.exceptions import WatchError
 
 from engine.core.checks import load_flow
 from engine.core.graph import Graph
+from engine.core.states import ExecutionStatus
 from engine.errors import (
     ConcurrentUpdateError,
     FlowAlreadyExists,
@@ -27,6 +29,11 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 TRIES = 20
 """How often an update is tried while other flows are being changed."""
 
+MOST_RETAINED_S = 10 * 366 * 86_400
+
+STANDARD = "Standard"
+"""The execution mode where none is given."""
+
 PLACEHOLDER = "<>${}"
 """What deploy templates put around a name that they would fill in."""
 
@@ -38,7 +45,11 @@ def plain_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FlowRecord:
-    """A deployed flow. `definition_id` names the text; times are seconds since the epoch."""
+    """A deployed flow. `definition_id` names the text; times are seconds since the epoch.
+
+    `role_arn` and `execution_mode` are kept for clients that give them. `retention`: how long
+    executions are kept after their end, in seconds by status; for others the setting holds.
+    """
 
     name: str
     definition: str
@@ -47,6 +58,17 @@ class FlowRecord:
     version: int
     created_time: float
     last_modified_time: float
+    role_arn: str = ""
+    execution_mode: str = STANDARD
+    retention: Mapping[str, float] = field(default_factory=dict)
+
+
+class Kept(TypedDict, total=False):
+    """What a flow may have besides; None: as it is."""
+
+    role_arn: str | None
+    execution_mode: str | None
+    retention: Mapping[str, float] | None
 
 
 class Definitions:
@@ -56,8 +78,10 @@ class Definitions:
         self._redis = redis
         self._keys = keys
 
-    def create(self, name: str, definition: str, description: str = "") -> FlowRecord:
-        """Deploys a new flow. Atomic.
+    def create(
+        self, name: str, definition: str, description: str = "", **kept: Unpack[Kept]
+    ) -> FlowRecord:
+        """Deploys a new flow. Atomic. `kept`: role_arn, execution_mode, retention.
 
         Raises:
             FlowInvalid: the definition has errors. InvalidArgument: the name has.
@@ -69,31 +93,40 @@ class Definitions:
                 "beginning with a letter or '_'"
             )
         now = time.time()
-        record = FlowRecord(
-            name, definition, self._keep(name, definition), description, 1, now, now
-        )
+        text_id = self._keep(name, definition)
+        more: Any = {each: value for each, value in kept.items() if value is not None}
+        record = FlowRecord(name, definition, text_id, description, 1, now, now, **more)
+        _check_retention(record.retention)
         if not self._redis.hsetnx(self._keys.flows, name, _text(record)):
             raise FlowAlreadyExists(f"a flow {name!r} exists already; update_flow changes it")
         return record
 
     def update(
-        self, name: str, definition: str | None = None, description: str | None = None
+        self,
+        name: str,
+        definition: str | None = None,
+        description: str | None = None,
+        seen: FlowRecord | None = None,
+        **kept: Unpack[Kept],
     ) -> FlowRecord:
-        """Gives a flow a new definition; running executions keep theirs.
+        """Gives a flow a new definition; running executions keep theirs. `kept`: as in `create`.
+
+        `seen`: what it must be like still; None: whatever it is like.
 
         Raises:
             FlowNotExists; FlowInvalid. ConcurrentUpdateError: somebody else changed it meanwhile.
         """
         old = self.describe(name)
-        record = replace(
-            old,
-            description=old.description if description is None else description,
-            last_modified_time=time.time(),
-        )
+        if seen is not None and seen != old:
+            raise ConcurrentUpdateError(f"flow {name!r} was changed meanwhile; read it again")
+        given = {"description": description, **kept}
+        changes: Any = {each: value for each, value in given.items() if value is not None}
+        record = replace(old, **changes, last_modified_time=time.time())
+        _check_retention(record.retention)
         if definition is not None:
-            kept = self._keep(name, definition)
+            text_id = self._keep(name, definition)
             record = replace(
-                record, definition=definition, definition_id=kept, version=old.version + 1
+                record, definition=definition, definition_id=text_id, version=old.version + 1
             )
         self.replace(old, record)
         return record
@@ -104,7 +137,7 @@ class Definitions:
         if not text:
             raise FlowNotExists(f"there is no flow {name!r}; create_flow deploys one")
         fields = json.loads(str(text))
-        return FlowRecord(definition=self.text(fields["definition_id"]), **fields)
+        return _record(fields, self.text(fields["definition_id"]))
 
     def names(self) -> list[str]:
         """Names of all flows, sorted."""
@@ -139,7 +172,7 @@ class Definitions:
             with self._redis.pipeline() as pipe:
                 pipe.watch(self._keys.flows)  # type: ignore[no-untyped-call]  # redis-py's
                 found: Any = pipe.hget(self._keys.flows, old.name)
-                if not found or json.loads(found) != json.loads(_text(old)):
+                if not found or _record(json.loads(found), old.definition) != old:
                     break
                 pipe.multi()
                 pipe.hset(self._keys.flows, old.name, _text(new))
@@ -159,6 +192,20 @@ class Definitions:
 
 
 _graphs: dict[str, Graph] = {}
+
+
+def _record(fields: dict[str, Any], definition: str) -> FlowRecord:
+    # What an older version of the program has written lacks what it did not know.
+    return FlowRecord(definition=definition, **fields)
+
+
+def _check_retention(retention: Mapping[str, float]) -> None:
+    for status, seconds in retention.items():
+        if status not in tuple(ExecutionStatus) or not ExecutionStatus(status).ended:
+            raise InvalidArgument(f"retention: {status!r} is no status that an execution ends with")
+        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not number or not 1 <= seconds <= MOST_RETAINED_S:
+            raise InvalidArgument(f"retention: {status} {seconds!r}: 1 to {MOST_RETAINED_S} s")
 
 
 def _text(record: FlowRecord) -> str:

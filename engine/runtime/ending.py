@@ -25,6 +25,7 @@ from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Answer, Verdict
 from engine.runtime.sending import again
 from engine.runtime.store import NET_S
+from engine.runtime.traces import Traces
 
 
 class Ending:
@@ -33,6 +34,7 @@ class Ending:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.store = runtime.store
+        self._traces = Traces(runtime)
 
     def finish(self, claim: Claim, decision: Decision, finish: Finish, exact: int | None) -> Answer:
         """Ends an execution whose root frame has ended. Atomic, idempotent."""
@@ -47,7 +49,7 @@ class Ending:
         events, holder = decision.events, claim.holder
         answer = self.store.finish(claim.pointer, holder, events, status, end, exact, failed)
         if answer.applied:
-            self.tell(identity)
+            self._ended(identity)
         return answer
 
     def stop(
@@ -97,7 +99,7 @@ class Ending:
         event = scheduler.end_event(status, ending["error"], ending["cause"], ending.get("by"))
         end = {key: ending[key] for key in ("error", "cause") if ending[key] is not None}
         if self.store.finish(pointer, Holder(), [event], status, end).applied:
-            self.tell(identity)
+            self._ended(identity)
 
     def fail(self, pointer: Pointer, error: Exception) -> None:
         """Fails an execution that a defect of the engine keeps from going on. Idempotent."""
@@ -137,6 +139,10 @@ class Ending:
         notify = json.loads(record.get("notify", "{}"))
         if self._told(execution_id, record, notify):
             self.store.redis.zrem(self.store.keys.timers, f"notify|{execution_id}||")
+
+    def _ended(self, execution_id: str) -> None:
+        self._traces.ended(execution_id)
+        self.tell(execution_id)
 
     def _end(
         self, flow: str, execution: str, ending: dict[str, str | None], **more: Any

@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 import uuid
 from dataclasses import dataclass
-from typing import Any
-
-from redis import Redis
+from typing import Any, Unpack
 
 from engine.config import Settings, load_settings
 from engine.core.events import Event
 from engine.core.states import ExecutionStatus
 from engine.errors import EngineError, ExecutionAlreadyExists, StoreUnavailable
 from engine.runtime import figures, plain, views
-from engine.runtime.broker import QUICK_S, Broker
-from engine.runtime.canvas import Canvas, Signature, make_app
-from engine.runtime.connecting import ANSWER_S, connect
-from engine.runtime.definitions import Definitions, FlowRecord
+from engine.runtime.access_keys import AccessKeys
+from engine.runtime.auditing import AuditLog
+from engine.runtime.building import make_runtime
+from engine.runtime.canvas import Signature
+from engine.runtime.definitions import FlowRecord, Kept
 from engine.runtime.ending import Ending
-from engine.runtime.fleet import Fleet
+from engine.runtime.following import next_events, wait_for_end
 from engine.runtime.health import redis_errors
-from engine.runtime.keys import Keys
+from engine.runtime.map_runs import MapRuns
+from engine.runtime.metrics import Metrics, forget_flow, metrics_of
 from engine.runtime.operators import note
 from engine.runtime.pausing import pause, resume
 from engine.runtime.pointer import execution_id
 from engine.runtime.redriving import Definition, Items, Redrive, redrive
 from engine.runtime.reports import report
-from engine.runtime.runtime import Runtime
+from engine.runtime.schedules import Schedules
+from engine.runtime.searching import ExecutionPage, Search, search, search_all
 from engine.runtime.skipping import Skip, skip
 from engine.runtime.starting import Start, check_object, start
-from engine.runtime.store import ExecutionStore
 from engine.runtime.streamed import Source, StreamedExecution
-from engine.runtime.streaming import FOR_EVER_S, Streams
-from engine.runtime.tokens import Tokens
+from engine.runtime.streaming import FOR_EVER_S, READS, SENDS
+from engine.runtime.versions import Versions
 from engine.runtime.views import Execution
-
-WAIT_SLICE_S = 5.0
-"""The longest a blocking read of the history lasts."""
-
-FOLLOWED = 500
-"""The most events that one look at a history brings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +64,9 @@ class Run:
 class Engine:
     """Flows and executions on one Redis. Safe to share between threads.
 
+    `versions`, `schedules`, `map_runs`, `keys` and `audit` have the operations on these. What is
+    done by hand is written into the audit log, by whom `engine.runtime.operators.acting` names.
+
     Without a URL: `PENSTOCK_REDIS_URL`.
 
     Raises:
@@ -87,24 +82,46 @@ class Engine:
         if not url:
             raise StoreUnavailable("no Redis: set PENSTOCK_REDIS_URL, or hand a URL to Engine(...)")
         self.runtime = make_runtime(url, self.settings)
+        self.versions = Versions(self.runtime)
+        self.schedules = Schedules(self.runtime)
+        self.map_runs = MapRuns(self.runtime)
+        self.keys = AccessKeys(self.runtime)
+        self.audit = AuditLog(self.runtime)
 
     # flows
 
     @redis_errors()
-    def create_flow(self, name: str, definition: str, description: str = "") -> FlowRecord:
-        """Deploys a flow. Raises FlowAlreadyExists, FlowInvalid, InvalidArgument."""
-        return self.runtime.definitions.create(name, definition, description)
+    def create_flow(
+        self, name: str, definition: str, description: str = "", **kept: Unpack[Kept]
+    ) -> FlowRecord:
+        """Deploys a flow. `kept`: role_arn, execution_mode, retention (seconds by status).
+
+        Raises:
+            FlowAlreadyExists; FlowInvalid; InvalidArgument.
+        """
+        record = self.runtime.definitions.create(name, definition, description, **kept)
+        self.audit.record("CreateFlow", name)
+        return record
 
     @redis_errors()
     def update_flow(
-        self, name: str, definition: str | None = None, description: str | None = None
+        self,
+        name: str,
+        definition: str | None = None,
+        description: str | None = None,
+        seen: FlowRecord | None = None,
+        **kept: Unpack[Kept],
     ) -> FlowRecord:
-        """Deploys a new definition; running executions keep theirs.
+        """Deploys a new definition; running executions keep theirs. `kept`: as in `create_flow`.
+
+        `seen`: what the flow must be like still; None: whatever it is like.
 
         Raises:
-            FlowNotExists; FlowInvalid.
+            FlowNotExists; FlowInvalid. ConcurrentUpdateError: it is not as `seen` any more.
         """
-        return self.runtime.definitions.update(name, definition, description)
+        record = self.runtime.definitions.update(name, definition, description, seen, **kept)
+        self.audit.record("UpdateFlow", name, {"version": record.version})
+        return record
 
     @redis_errors()
     def describe_flow(self, name: str) -> FlowRecord:
@@ -119,8 +136,17 @@ class Engine:
 
     @redis_errors()
     def delete_flow(self, name: str) -> None:
-        """Takes a flow away; running executions go on. Raises FlowNotExists."""
+        """Takes a flow away with its schedules, versions and aliases; running executions go on.
+
+        Raises:
+            FlowNotExists.
+        """
+        self.runtime.definitions.describe(name)
+        self.schedules.forget(name)
         self.runtime.definitions.delete(name)
+        self.versions.forget(name)
+        forget_flow(self.runtime, name)
+        self.audit.record("DeleteFlow", name)
 
     # executions
 
@@ -131,16 +157,20 @@ class Engine:
         input: dict[str, Any] | None = None,
         name: str | None = None,
         callback_token: str | None = None,
+        qualifier: str | None = None,
     ) -> Run:
         """Starts an execution. Idempotent by name: a running one of that name is returned.
 
         `name` None: a fresh UUID. `callback_token`: a task token that is reported when it ends.
+        `qualifier`: a version's number or an alias's name, as a text.
 
         Raises:
             FlowNotExists; InvalidArgument; EntityTooLarge; ExecutionAlreadyExists: it has ended.
+            FlowVersionNotExists; FlowAliasNotExists.
         """
         notify = {"token": callback_token} if callback_token else None
-        started = start(self.runtime, Start(flow, name, {} if input is None else input, notify))
+        wanted = Start(flow, name, {} if input is None else input, notify, qualifier)
+        started = start(self.runtime, wanted)
         return Run(self, flow, started.name)
 
     @redis_errors()
@@ -150,6 +180,7 @@ class Engine:
         input: dict[str, Any] | None = None,
         source: Source | None = None,
         name: str | None = None,
+        qualifier: str | None = None,
     ) -> StreamedExecution:
         """Starts an execution and streams: `source` into it, its bytes out as they come.
 
@@ -167,11 +198,13 @@ class Engine:
         try:
             if source is not None:
                 caller.source().create()
-            run = self.start_execution(flow, input, name)
+            told = SENDS if source is not None else READS
+            wanted = Start(flow, name, {} if input is None else input, None, qualifier, caller=told)
+            started = start(self.runtime, wanted)
         except EngineError:
             caller.detach()
             raise
-        return StreamedExecution(run, caller, source)
+        return StreamedExecution(Run(self, flow, started.name), caller, source)
 
     @redis_errors()
     def describe_execution(self, flow: str, name: str) -> Execution:
@@ -183,7 +216,13 @@ class Engine:
         self, flow: str | None = None, status: str | None = None, limit: int | None = None
     ) -> list[Execution]:
         """Executions, newest first; of one flow, in one status, if given; `limit` None: all."""
-        return views.executions(self.runtime, flow, status, limit)
+        wanted = Search(flow, () if status is None else (status,))
+        return search_all(self.runtime, wanted, limit)
+
+    @redis_errors()
+    def search_executions(self, wanted: Search) -> ExecutionPage:
+        """A page of the executions that are wanted, newest first. Raises InvalidArgument."""
+        return search(self.runtime, wanted)
 
     @redis_errors()
     def get_execution_history(
@@ -208,7 +247,8 @@ class Engine:
         """
         who = note(self.settings, by, None)["by"]
         Ending(self.runtime).stop(flow, name, ExecutionStatus.STOPPED, error, cause, who)
-        return self.describe_execution(flow, name)
+        told = {"error": error, "cause": cause}
+        return self._acted("StopExecution", flow, name, {"by": who} | told)
 
     @redis_errors()
     def pause_execution(
@@ -227,8 +267,9 @@ class Engine:
         Raises:
             ExecutionNotExists; ExecutionAlreadyCompleted.
         """
-        pause(self.runtime, flow, name, freeze_timers, note(self.settings, by, reason))
-        return self.describe_execution(flow, name)
+        told = note(self.settings, by, reason)
+        pause(self.runtime, flow, name, freeze_timers, told)
+        return self._acted("PauseExecution", flow, name, told)
 
     @redis_errors()
     def resume_execution(
@@ -239,8 +280,9 @@ class Engine:
         Raises:
             ExecutionNotExists.
         """
-        resume(self.runtime, flow, name, note(self.settings, by, reason))
-        return self.describe_execution(flow, name)
+        told = note(self.settings, by, reason)
+        resume(self.runtime, flow, name, told)
+        return self._acted("ResumeExecution", flow, name, told)
 
     @redis_errors()
     def redrive_execution(
@@ -267,7 +309,7 @@ class Engine:
         """
         told = note(self.settings, by, reason)
         redrive(self.runtime, Redrive(flow, name, from_step, definition, items, note=told))
-        return self.describe_execution(flow, name)
+        return self._acted("RedriveExecution", flow, name, told | {"from": from_step})
 
     @redis_errors()
     def skip_step(
@@ -293,33 +335,18 @@ class Engine:
         given = check_object(self.runtime, {} if output is None else output, "output")
         told = note(self.settings, by, reason)
         skip(self.runtime, Skip(flow, name, step, given, frame, told))
-        return self.describe_execution(flow, name)
+        return self._acted("SkipStep", flow, name, told | {"step": step, "frame": frame})
 
     @redis_errors()
     def wait(self, flow: str, name: str, timeout_s: float | None = None) -> Execution:
         """Waits for an execution's end. Blocking. Raises TimeoutError, ExecutionNotExists."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            status, last = self._status(flow, name)
-            if status is None or ExecutionStatus(status).ended:
-                return self.describe_execution(flow, name)
-            left_s = WAIT_SLICE_S if deadline is None else deadline - time.monotonic()
-            if left_s <= 0:
-                raise TimeoutError(f"{flow}/{name} is {status} after {timeout_s} s")
-            key = self.runtime.store.keys.history(f"{flow}:{name}")
-            block = max(1, round(min(left_s, WAIT_SLICE_S) * 1000))
-            self.runtime.store.redis.xread({key: f"{last}-0"}, count=1, block=block)
+        wait_for_end(self.runtime, flow, name, timeout_s)
+        return self.describe_execution(flow, name)
 
     @redis_errors()
     def follow(self, flow: str, name: str, after: int, timeout_s: float) -> list[Event]:
         """The next events above `after`. Blocking: waits for the first, at most `timeout_s`."""
-        identity = f"{flow}:{name}"
-        key = self.runtime.store.keys.history(identity)
-        block = max(1, round(timeout_s * 1000))
-        # It tells that there is something; where that is by now, the views know.
-        if not self.runtime.store.redis.xread({key: f"{after}-0"}, count=1, block=block):
-            return []
-        return views.news(self.runtime, identity, after, FOLLOWED)
+        return next_events(self.runtime, flow, name, after, timeout_s)
 
     # figures and reports
 
@@ -327,6 +354,11 @@ class Engine:
     def figures(self) -> dict[str, int]:
         """The figures of all executions' reports, added up since this store was made."""
         return figures.totals(self.runtime)
+
+    @redis_errors()
+    def metrics(self) -> Metrics:
+        """What a monitoring system asks for. Cost: O(flows + queues + workers)."""
+        return metrics_of(self.runtime)
 
     @redis_errors()
     def report_task_succeeded(self, token: str, output: dict[str, Any] | None = None) -> None:
@@ -359,41 +391,8 @@ class Engine:
         record = self.describe_flow(flow)
         return plain.to_canvas(self.runtime, record, {} if input is None else input)
 
-    def _status(self, flow: str, name: str) -> tuple[str | None, int]:
-        """The status of an execution (None: there is none), and the id of its last event."""
-        record = self.runtime.store.keys.record(f"{flow}:{name}")
-        status, last = self.runtime.store.redis.hmget(record, ["status", "events"])  # type: ignore[misc]
-        return status, int(last or 0)
-
-
-def make_runtime(
-    url: str, settings: Settings, one_thread: bool = False, answer_s: float = ANSWER_S
-) -> Runtime:
-    """The runtime of one process; quicker for `one_thread`, whose calls never overlap.
-
-    `answer_s`: when an answer of Redis counts as lost.
-
-    Raises:
-        StoreUnavailable: Redis cannot be reached.
-    """
-    redis = connect(url, one_thread, answer_s)
-    broker_url = settings.other_broker(url)
-    app = make_app(url, settings.queue, settings.visibility_timeout_s, broker_url)
-    store = ExecutionStore(redis, settings, outbox=broker_url is not None)
-    return Runtime(
-        store=store,
-        canvas=Canvas(app, store.clock.now_s),
-        definitions=Definitions(redis, store.keys),
-        fleet=Fleet(redis, store.keys),
-        tokens=Tokens(_secret(redis, store.keys, settings)),
-        streams=Streams(url, settings, store.keys, redis),
-        broker=Broker(app, QUICK_S) if broker_url is not None else None,
-    )
-
-
-def _secret(redis: Redis, keys: Keys, settings: Settings) -> str:
-    """The secret of tokens: from the settings, else one that the installation shares."""
-    if settings.token_secret is not None:
-        return settings.token_secret.get_secret_value()
-    redis.set(keys.secret, secrets.token_urlsafe(32), nx=True)
-    return str(redis.get(keys.secret))
+    def _acted(self, action: str, flow: str, name: str, told: dict[str, Any]) -> Execution:
+        """Writes down what was done to an execution by hand; the execution as it is thereby."""
+        by = told.pop("by")
+        self.audit.record(action, f"{flow}/{name}", told, by)
+        return self.describe_execution(flow, name)

@@ -33,11 +33,15 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """What a worker announces: `tasks` maps task names to [queue, timeout_s]."""
+    """What a worker announces: `tasks` maps task names to [queue, timeout_s].
+
+    `memory` names the shared memory that it sees; "": none.
+    """
 
     node: str
     slots: int
     tasks: Mapping[str, tuple[str, float | None]]
+    memory: str = ""
 
 
 class Fleet:
@@ -52,7 +56,8 @@ class Fleet:
 
     def announce(self, info: WorkerInfo) -> None:
         """Says that a worker lives. Idempotent; to be repeated well within ANNOUNCE_TTL_S."""
-        text = json.dumps({"slots": info.slots, "tasks": dict(info.tasks)})
+        told = {"slots": info.slots, "tasks": dict(info.tasks), "memory": info.memory}
+        text = json.dumps(told)
         now_s = self._clock.now_s()
         pipe = self._redis.pipeline(transaction=False)
         pipe.set(self._keys.worker(info.node), text, px=round(ANNOUNCE_TTL_S * 1000))

@@ -50,6 +50,7 @@ def open_fork(
     lane = lane_sending(runtime, node, graph, claim, join)
     order = {
         "join": join,
+        "kind": fork.kind,
         "total": fork.total,
         "window": fork.window,
         "tolerated": fork.tolerated or 0,

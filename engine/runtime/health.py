@@ -11,7 +11,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from engine.errors import StoreFull, StoreUnavailable
+from engine.errors import InvalidArgument, StoreFull, StoreUnavailable
 
 OLDEST_VERSION = (6, 2)
 
@@ -94,9 +94,14 @@ def waiting_messages(redis: Redis, queue: str) -> int:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Within the block (or function) a Redis that fails raises StoreUnavailable, of one line."""
+    """Within the block (or function) a Redis that fails raises StoreUnavailable, of one line.
+
+    A text that cannot be sent to it raises InvalidArgument.
+    """
     try:
         yield
+    except UnicodeEncodeError:
+        raise InvalidArgument("half a surrogate pair, as in \\ud800 alone, is no text") from None
     except ResponseError as error:
         if _OUT_OF_MEMORY in str(error):  # a script's error has it in its middle
             raise StoreFull(_FULL) from None

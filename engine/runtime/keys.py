@@ -94,6 +94,38 @@ class Keys:
         """The hash of all definitions ever deployed, by content: immutable."""
         return f"{self.prefix}:definitions"
 
+    def versions(self, flow: str) -> str:
+        """The hash of a flow's published versions: number to version (JSON)."""
+        return f"{self.shard}:versions:{flow}"
+
+    def aliases(self, flow: str) -> str:
+        """The hash of a flow's aliases: name to alias (JSON)."""
+        return f"{self.shard}:aliases:{flow}"
+
+    @property
+    def schedules(self) -> str:
+        """The names of all schedules, `FLOW/SCHEDULE`, in their order."""
+        return f"{self.shard}:schedules"
+
+    def schedule(self, flow: str, name: str) -> str:
+        """The hash of a schedule."""
+        return f"{self.shard}:schedules:{flow}/{name}"
+
+    @property
+    def fires(self) -> str:
+        """The schedules that are to fire, by their next fire time."""
+        return f"{self.shard}:fires"
+
+    @property
+    def access_keys(self) -> str:
+        """The hash of all access keys: id to key (JSON)."""
+        return f"{self.prefix}:keys"
+
+    @property
+    def audit(self) -> str:
+        """The stream of manual actions, trimmed."""
+        return f"{self.prefix}:audit"
+
     @property
     def workers(self) -> str:
         """Live workers by the end of their announcement."""
@@ -117,6 +149,11 @@ class Keys:
     def outbox(self) -> str:
         """The list of messages that a relay is to hand to another broker than this Redis."""
         return f"{self.shard}:outbox"
+
+    @property
+    def traces(self) -> str:
+        """Executions that have ended and whose traces nobody has exported, by when they ended."""
+        return f"{self.shard}:traces"
 
     @property
     def seats(self) -> str:

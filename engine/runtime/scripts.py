@@ -17,13 +17,16 @@ from engine.runtime.crashing import crash_at_verb
 STORE_ERRORS = (RedisError,)
 """What is raised when the store cannot be reached, after the client's own retries."""
 
-JOINING = frozenset({"settle", "fork", "lane", "item", "resend", "batch_lost", "forget", "abort"})
+JOINING = frozenset("settle fork lane item resend batch_lost forget abort tune".split())
 """Verbs that touch join counters."""
 
-PRELUDE = ("prelude", "history", "standing")
+PRELUDE = ("prelude", "tallies", "history", "standing")
 """What is put before every verb on one execution."""
 
-BARE = frozenset({"sweep", "renew"})
+MOVING = frozenset({"start", "move"})
+"""Verbs with which a schedule goes on to its next fire time."""
+
+BARE = frozenset("sweep renew publish unpublish alias schedule move uncount".split())
 """Verbs that are not about one execution: the prelude is not theirs."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -66,12 +69,14 @@ class Scripts:
         folder = files("engine.runtime") / "lua"
         prelude = "".join((folder / f"_{part}.lua").read_text() for part in PRELUDE)
         joins = "".join((folder / f"_{part}.lua").read_text() for part in ("joins", "ranges"))
+        moving = (folder / "_moving.lua").read_text()
         self._scripts = {}
         for file in folder.iterdir():
             name = file.name.removesuffix(".lua")
             if not file.name.endswith(".lua") or name.startswith("_"):
                 continue
             head = "" if name in BARE else prelude + (joins if name in JOINING else "")
+            head += moving if name in MOVING else ""
             self._scripts[name] = redis.register_script(head + file.read_text())
 
     def call(self, verb: str, keys: Sequence[str], order: dict[str, Any], *more: str) -> Answer:

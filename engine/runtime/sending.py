@@ -83,7 +83,8 @@ def standing(
     pointer = replace(pointer, frame=decision.frame.id)
     match command:
         case RunTask():
-            return _turn(runtime, fresh(pointer), node, step, request or None, command.delay_s)
+            turn = _turn(runtime, fresh(pointer), node, step, request or None, command.delay_s)
+            return replace(turn, goes_on=command.goes_on)
         case Await():
             waiting = fresh(pointer.to("resume", "", node.step.name, step.attempt))
             on = child if command.on == "child" else None

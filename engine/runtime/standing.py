@@ -15,7 +15,7 @@ class Standing:
 
     st: READY (its message goes out now, to be claimed after `delay_s`), or WAITING (until it is
     woken; `on`: by the end of that child execution; by a timer if `delay_s` or `until_s`, seconds
-    since the epoch, is given).
+    since the epoch, is given). `goes_on`: as the attempt that it was, which was not begun.
     """
 
     st: str
@@ -26,6 +26,7 @@ class Standing:
     until_s: float | None = None
     timeout_s: float | None = None
     keeps_timeout: bool = False
+    goes_on: bool = False
     on: str | None = None
 
     def order(self) -> dict[str, Any]:
@@ -43,6 +44,8 @@ class Standing:
             to["on"] = self.on
         if self.keeps_timeout:
             to["keeps_timeout"] = True
+        if self.goes_on:
+            to["goes_on"] = True
         return to
 
 

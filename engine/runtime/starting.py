@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.core import scheduler
 from engine.core.states import ExecutionStatus
 from engine.errors import EntityTooLarge, ExecutionAlreadyExists, InvalidArgument
 from engine.runtime.documents import STATE_VERSION, VERSION_FIELD
+from engine.runtime.moves import Move
 from engine.runtime.payloads import dumps
 from engine.runtime.pointer import Pointer
 from engine.runtime.runtime import Runtime
 from engine.runtime.scripts import Verdict
 from engine.runtime.sending import beginning
 from engine.runtime.standing import fresh
+from engine.runtime.versions import choose
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -27,21 +30,32 @@ class Start:
     """What is to be started. `name` None: a fresh one. `notify`: who is told of its end.
 
     `notify` is {"token"}, or the step of a parent: {"flow", "execution", "frame", "step", "visit",
-    "attempt", "waits": whether it waits for the end}.
+    "attempt", "waits": whether it waits for the end}. `qualifier`: a published version of the flow,
+    or an alias; None: the flow as it is deployed. `move`: of the schedule that starts it. `caller`:
+    whether a program "sends" its streams their source, or only "reads" them; None: there is none.
     """
 
     flow: str
     name: str | None
     input: dict[str, Any]
     notify: dict[str, Any] | None = None
+    qualifier: str | None = None
+    move: Move | None = None
+    caller: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """An execution's name, and whether this start made it (else it was there)."""
+    """An execution's name, and whether this start made it (else it was there).
+
+    `moved`: False when its schedule has moved on meanwhile; nothing was started then. `record`:
+    what is stored of it as it began; empty if this start has not made it.
+    """
 
     name: str
     created: bool
+    moved: bool = True
+    record: Mapping[str, str] = field(default_factory=dict)
 
 
 def start(runtime: Runtime, wanted: Start) -> Started:
@@ -49,6 +63,7 @@ def start(runtime: Runtime, wanted: Start) -> Started:
 
     Raises:
         FlowNotExists. InvalidArgument: the name, the input or the token. EntityTooLarge: the input.
+        FlowVersionNotExists, FlowAliasNotExists: the qualifier.
         ExecutionAlreadyExists: the name belongs to one that has ended.
     """
     name = wanted.name or str(uuid.uuid4())
@@ -58,8 +73,10 @@ def start(runtime: Runtime, wanted: Start) -> Started:
             "beginning with a letter, a digit or '_'"
         )
     given = check_object(runtime, wanted.input, "input")
+    _check_token(runtime, wanted.notify)
     flow = runtime.definitions.describe(wanted.flow)
-    graph = runtime.definitions.graph(flow.definition_id)
+    chosen = choose(runtime, flow, wanted.qualifier, name)
+    graph = runtime.definitions.graph(chosen.definition_id)
     frame = scheduler.open_root(graph, given)
     pointer = fresh(Pointer(flow.name, name, "", 1, "", "", "begin"))
     standing = beginning(runtime, pointer)
@@ -67,22 +84,38 @@ def start(runtime: Runtime, wanted: Start) -> Started:
     record = {
         "flow": flow.name,
         "name": name,
-        "definition": flow.definition_id,
+        "definition": chosen.definition_id,
         VERSION_FIELD: STATE_VERSION,
         "input": runtime.store.packer.pack(pointer.execution_id, given),
     }
+    if chosen.version is not None:
+        record |= {"flow_version": str(chosen.version), "qualifier": str(wanted.qualifier)}
+    if flow.retention:
+        kept_ms = {status: round(seconds * 1000) for status, seconds in flow.retention.items()}
+        record["retention"] = json.dumps(kept_ms)
     if graph.flow.kept_turns is not None:
         record["kept_turns"] = str(graph.flow.kept_turns)
+    if wanted.caller is not None:
+        record["caller"] = wanted.caller
     if wanted.notify is not None:
         record["notify"] = json.dumps(wanted.notify)
     event = scheduler.start_event(frame)
-    answer = runtime.store.start(pointer, frame, event, standing, record, graph.flow.timeout_s)
+    limit_s = graph.flow.timeout_s
+    answer = runtime.store.start(pointer, frame, event, standing, record, limit_s, wanted.move)
     if answer.verdict is Verdict.REPEATED and ExecutionStatus(answer.values[0]).ended:
         raise ExecutionAlreadyExists(
             f"{flow.name} has an execution {name!r} that has ended ({answer.values[0]}); "
             "take another name"
         )
-    return Started(name, answer.applied)
+    if not answer.applied:
+        return Started(name, False, answer.verdict is not Verdict.STALE)
+    status, began_ms = answer.values
+    return Started(name, True, record=record | {"status": status, "started_ms": began_ms})
+
+
+def _check_token(runtime: Runtime, notify: dict[str, Any] | None) -> None:
+    if notify is not None and "token" in notify:
+        runtime.tokens.read(notify["token"])
 
 
 def check_object(runtime: Runtime, value: Any, what: str) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from typing import Any
 from redis import Redis
 
 from engine.config import Settings
-from engine.core.events import NewEvent
+from engine.core.events import EventType, NewEvent
 from engine.core.frame import Frame
 from engine.errors import ConcurrentUpdateError
 from engine.runtime.claims import Batch, Claim, Holder
 from engine.runtime.clock import StoreClock
 from engine.runtime.documents import STATE_VERSION, VERSION_FIELD, pack_frame, unpack_frame
 from engine.runtime.keys import HELD_S, Keys
+from engine.runtime.moves import Move
 from engine.runtime.payloads import Packer
 from engine.runtime.pointer import Pointer
 from engine.runtime.scripts import Answer, Scripts, Verdict
@@ -74,8 +75,12 @@ class ExecutionStore:
         rows = []
         for event in events:
             detail = self.packer.pack_detail(execution_id, event.detail)
-            row = [str(event.type), event.step_name, frame_id, cause, detail]
-            rows.append([*row, 1] if event.begins_turn else row)
+            row: list[Any] = [str(event.type), event.step_name, frame_id, cause, detail]
+            if event.type is EventType.STREAM_CLOSED:
+                row += [0, _streamed(event.detail)]
+            elif event.begins_turn:
+                row.append(1)
+            rows.append(row)
             cause = ""
         return rows
 
@@ -89,8 +94,12 @@ class ExecutionStore:
         standing: Standing,
         record: dict[str, str],
         timeout_s: float | None,
+        move: Move | None = None,
     ) -> Answer:
-        """Begins an execution. Atomic, idempotent by name: REPEATED with its owner's status."""
+        """Begins an execution. Atomic, idempotent by name: REPEATED with its owner's status.
+
+        `move`: of the schedule that starts it; STALE: the schedule stands elsewhere.
+        """
         identity = pointer.execution_id
         order = self._order(identity) | {
             "record": record,
@@ -102,6 +111,9 @@ class ExecutionStore:
             order["timeout_ms"] = round(timeout_s * 1000)
         keys = self.keys.execution(identity, standing.queue)
         keys += (self.keys.executions, self.keys.executions_of(pointer.flow))
+        if move is not None:
+            order["fires"] = move.order()
+            keys += (self.keys.schedule(pointer.flow, move.name), self.keys.fires)
         return self.scripts.call("start", keys, order)
 
     def claim(self, pointer: Pointer, holder: Holder) -> Claim | Verdict:
@@ -371,3 +383,12 @@ class ExecutionStore:
 
     def _keys(self, claim: Claim, queue: str = "") -> tuple[str, ...]:
         return self.keys.execution(claim.pointer.execution_id, queue, claim.holder.node)
+
+
+def _streamed(closed: dict[str, Any]) -> dict[str, int]:
+    """What all edges of a stream have carried, as the scripts count it."""
+    edges = closed.get("edges", ())
+    return {
+        "bytes": sum(edge["bytes"] for edge in edges),
+        "blocked_ms": round(sum(edge["blocked_s"] for edge in edges) * 1000),
+    }

@@ -13,6 +13,7 @@ from engine.errors import ExecutionAlreadyCompleted, ExecutionNotExists
 from engine.runtime.archiving import tidy
 from engine.runtime.cutting import item_frame
 from engine.runtime.ending import Ending
+from engine.runtime.firing import Firing
 from engine.runtime.forks import first_node, parking_lane
 from engine.runtime.pausing import go_on, hold
 from engine.runtime.pointer import Pointer
@@ -35,6 +36,9 @@ MAX_LOOKS = 3
 RUNS_ANEW = (Verdict.PAUSED, Verdict.EARLY)
 """What a timer says that a pause has stopped or moved: its entry is not ours to take away."""
 
+Due = tuple[Callable[[str], object], str]
+"""An entry that is due, and who takes care of it."""
+
 HOLD_S = 5.0
 """How long other sweepers leave a taken entry alone."""
 
@@ -46,6 +50,7 @@ class Sweeper:
         self.runtime = runtime
         self.store = runtime.store
         self.ending = Ending(runtime)
+        self._firing = Firing(runtime)
         self._looked = 0
 
     def sweep(self, patient: bool = False, meanwhile: Callable[[], object] | None = None) -> int:
@@ -66,8 +71,9 @@ class Sweeper:
 
     def _round(self, patient: bool) -> int:
         keys = self.store.keys
-        due = [(self._timer, entry) for entry in self._due([keys.timers])]
+        due: list[Due] = [(self._timer, entry) for entry in self._due([keys.timers])]
         due += [(self._resend, entry) for entry in self._due([keys.dispatch])]
+        due += [(self._firing.fire, entry) for entry in self._due([keys.fires])]
         grace = self._grace() if patient else {}
         lost = self._due([keys.lease, keys.calm], **grace)
         due += [(self._lost, entry) for entry in lost]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.core.events import Event, EventType
 from engine.core.states import ExecutionStatus
-from engine.errors import ExecutionNotExists, InvalidArgument
+from engine.errors import ExecutionNotExists
 from engine.runtime.archiving import PAGE, Entry, archived_page, event_id_of
 from engine.runtime.figures import Report, report_of
 from engine.runtime.payloads import dumps
@@ -25,6 +26,8 @@ class Execution:
     out or was stopped with them. Times are seconds since the epoch.
     `dropped` counts, by type, the events of the `dropped_turns` that its history does not keep.
     `report`: what it has been through.
+    `version`: the flow's published version that it was started with, `qualifier`: as it was asked
+    for there; None: the flow as it was deployed then. `definition_id`: names the text it runs.
     """
 
     flow_name: str
@@ -39,6 +42,9 @@ class Execution:
     dropped: dict[str, int] = field(default_factory=dict)
     dropped_turns: int = 0
     report: Report = Report()
+    version: int | None = None
+    qualifier: str | None = None
+    definition_id: str = ""
 
 
 def describe(runtime: Runtime, flow: str, name: str) -> Execution:
@@ -47,14 +53,21 @@ def describe(runtime: Runtime, flow: str, name: str) -> Execution:
     record = runtime.store.record(identity)
     if not record.get("status"):
         raise ExecutionNotExists(f"flow {flow!r} has no execution {name!r}")
+    return execution_of(runtime, record)
+
+
+def execution_of(runtime: Runtime, record: Mapping[str, str]) -> Execution:
+    """The execution of a record; one that lacks its payloads is shown without them."""
+    identity = execution_id(record["flow"], record["name"])
     packer = runtime.store.packer
     output = record.get("output")
     stopped = record.get("stopped_ms")
+    version = record.get("flow_version")
     return Execution(
         flow_name=record["flow"],
         name=record["name"],
         status=ExecutionStatus(record["status"]),
-        input=_own(packer.unpack(identity, record["input"])),
+        input=_own(packer.unpack(identity, record.get("input", "{}"))),
         output=_own(packer.unpack(identity, output)) if output else None,
         error=record.get("error"),
         cause=record.get("cause"),
@@ -63,6 +76,9 @@ def describe(runtime: Runtime, flow: str, name: str) -> Execution:
         dropped=_dropped(record),
         dropped_turns=int(record.get("dropped_turns", 0)),
         report=report_of(record),
+        version=int(version) if version else None,
+        qualifier=record.get("qualifier"),
+        definition_id=record.get("definition", ""),
     )
 
 
@@ -85,39 +101,6 @@ def history(
 def news(runtime: Runtime, identity: str, after: int, limit: int) -> list[Event]:
     """Events with ids above `after`, at most `limit`; none when the execution is gone."""
     return _events(runtime, identity, after, limit, 0)
-
-
-def executions(
-    runtime: Runtime, flow: str | None, status: str | None, limit: int | None
-) -> list[Execution]:
-    """Executions, newest first; of one flow, in one status, if given. Cost: O(those looked at).
-
-    Raises:
-        InvalidArgument: there is no such status.
-    """
-    if status is not None and status not in tuple(ExecutionStatus):
-        known = ", ".join(ExecutionStatus)
-        raise InvalidArgument(f"there is no status {status!r}; there are {known}")
-    keys, redis = runtime.store.keys, runtime.store.redis
-    index = keys.executions if flow is None else keys.executions_of(flow)
-    found: list[Execution] = []
-    first = 0
-    while limit is None or len(found) < limit:
-        names = [str(n) for n in redis.zrevrange(index, first, first + 99)]  # type: ignore[union-attr]
-        first += len(names)
-        for identity in names:
-            try:
-                execution = describe(runtime, *identity.split(":", 1))
-            except ExecutionNotExists:
-                redis.zrem(keys.executions_of(identity.partition(":")[0]), identity)
-                redis.zrem(keys.executions, identity)
-                first -= 1
-                continue
-            if status is None or execution.status == status:
-                found.append(execution)
-        if len(names) < 100:
-            break
-    return found if limit is None else found[:limit]
 
 
 def execution_fields(runtime: Runtime, flow: str, name: str) -> dict[str, Any]:
@@ -195,7 +178,7 @@ def _live(runtime: Runtime, identity: str, after: int, count: int) -> tuple[list
     return rows, int(archived or 0)
 
 
-def _dropped(record: dict[str, str]) -> dict[str, int]:
+def _dropped(record: Mapping[str, str]) -> dict[str, int]:
     mark = "dropped:"
     found = sorted((name, count) for name, count in record.items() if name.startswith(mark))
     return {name.removeprefix(mark): int(count) for name, count in found}

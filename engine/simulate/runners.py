@@ -80,7 +80,10 @@ def _mock(stage: Stage, attempt: Attempt) -> None:
         name = attempt.call.execution_name or attempt.random_name()
         detail = {"executionName": name, "flowName": resource.name}
         if attempt.happen(Submitted(detail, "child")):
-            stage.later(mock.delay_s, attempt, Reported(mock.output))
+            if mock.report is not None:
+                stage.later(mock.report.delay_s, attempt, reported(mock.report))
+            else:
+                stage.later(mock.delay_s, attempt, Reported(mock.output))
     else:
         _return(stage, attempt, TaskReturned(mock.output))
 

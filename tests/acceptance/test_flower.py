@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import base64
 import json
+import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +17,18 @@ from typing import Any
 import pytest
 
 from engine.cli.flower import USER, flower_process
+from engine.cli.flower_pages import console_address
 from engine.runtime.engine import Engine
 from engine.runtime.pointer import execution_id
 from engine.runtime.views import Execution
 from tests.acceptance.running import fresh_engine, run
-from tests.acceptance.servers import answers, free_port
+from tests.acceptance.servers import answers, free_port, process
 from tests.processes import WorkerProcess
 from tests.waiting import wait_until
 
 WORKING = Path(__file__).with_name("working_tasks.py")
 PASSWORD = "open-sesame"
+CONSOLE = "http://flows.example.com"
 START_S = 40.0
 STEPS = """
 - {type: task, name: first, resourceArn: double}
@@ -46,16 +50,32 @@ def flower(broker: str) -> Iterator[str]:
     """Flower as `penstock up` starts it; its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with flower_process(broker, port, PASSWORD, print):
+    with flower_process(broker, port, f"{USER}:{PASSWORD}", print, CONSOLE):
         wait_until(lambda: answers(f"{url}/healthcheck"), START_S)
         yield url
 
 
 def _api(url: str, path: str) -> Any:
+    return json.loads(_get(url, path))
+
+
+def _get(url: str, path: str) -> bytes:
+    with urllib.request.urlopen(_request(url, path), timeout=5) as answer:
+        text: bytes = answer.read()
+        return text
+
+
+def _status(url: str, path: str, body: bytes | None = None) -> int:
+    try:
+        with urllib.request.urlopen(_request(url, path, body), timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _request(url: str, path: str, body: bytes | None = None) -> urllib.request.Request:
     word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    request = urllib.request.Request(f"{url}{path}", headers={"Authorization": f"Basic {word}"})
-    with urllib.request.urlopen(request, timeout=5) as answer:
-        return json.load(answer)
+    return urllib.request.Request(f"{url}{path}", body, {"Authorization": f"Basic {word}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +134,58 @@ def test_flower_shows_an_execution_as_one_tree(shown: Shown) -> None:
     assert {task["root_id"] for task in others} == {root}
     known = {task["uuid"] for task in shown.tasks}
     assert {task["parent_id"] for task in others} <= known
+
+
+def test_the_name_of_an_execution_finds_its_tasks(shown: Shown, stack: tuple[Engine, str]) -> None:
+    engine, url = stack
+    other = engine.start_execution("seen", {"value": 1, "items": [], "password": ""}).wait(20)
+    wait_until(lambda: _api(url, f"/api/tasks?search={other.name}"), 20)
+    found = _api(url, f"/api/tasks?search={shown.execution.name}")
+    assert set(found) == {task["uuid"] for task in shown.tasks}
+
+
+def test_the_page_of_a_task_names_the_console_of_its_execution(
+    shown: Shown, stack: tuple[Engine, str]
+) -> None:
+    (task,) = shown.named("tell")
+    page = _get(stack[1], f"/task/{task['uuid']}").decode()
+    assert ">Console<" in page
+    assert f"{CONSOLE}/console/executions/seen/{shown.execution.name}" in page
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "expected"),
+    [
+        ("{'flow': 'f', 'execution': 'e'}", "http://api/console/executions/f/e"),
+        (
+            "{'flow': '批量', 'execution': 'a/b'}",
+            "http://api/console/executions/%E6%89%B9%E9%87%8F/a%2Fb",
+        ),
+        ("{'flow': 'f', 'execu...", ""),
+        ("{'order': 7}", ""),
+        ("[1, 2]", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_only_tasks_of_executions_have_a_console(kwargs: str | None, expected: str) -> None:
+    assert console_address("http://api/", kwargs) == expected
+    assert console_address("", kwargs) == ""
+
+
+def test_flower_by_itself_is_read_only_too(redis_url: str) -> None:
+    port = free_port()
+    env = {
+        "CELERY_BROKER_URL": redis_url,
+        "FLOWER_BASIC_AUTH": f"{USER}:{PASSWORD}",
+        "FLOWER_PORT": str(port),
+        "FLOWER_ADDRESS": "127.0.0.1",
+    }
+    url = f"http://127.0.0.1:{port}"
+    with process([sys.executable, "-P", "-m", "engine.cli.flower"], env=env):
+        wait_until(lambda: answers(f"{url}/healthcheck"), START_S)
+        assert _status(url, "/api/worker/shutdown/any", b"") == 403
+        assert _status(url, "/api/workers") == 200
 
 
 def test_flower_shows_no_data_of_users(shown: Shown, stack: tuple[Engine, str]) -> None:

@@ -6,10 +6,12 @@ import base64
 import json
 import re
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -85,10 +87,13 @@ def test_the_worker_prints_help_of_its_own(folder: Path) -> None:
         assert option in done.stdout
 
 
-def test_the_local_stack_runs_flows_shows_them_in_flower_and_ends_with_ctrl_c(
+ANY_PORTS = ["--api-port", "0", "--flower-port", "0"]
+
+
+def test_the_local_stack_runs_flows_shows_them_everywhere_and_ends_with_ctrl_c(
     folder: Path,
 ) -> None:
-    words = ["up", "--tasks", "my_tasks.py", "--flower-port", "0", "-c", "2", "--workers", "2"]
+    words = ["up", "--tasks", "my_tasks.py", *ANY_PORTS, "-c", "2", "--workers", "2"]
     with Background(PENSTOCK, *words, cwd=folder) as stack:
         stack.says("Ctrl-C stops it all")
         url = _found(r"export PENSTOCK_REDIS_URL=(\S+)", stack.stdout)
@@ -101,24 +106,78 @@ def test_the_local_stack_runs_flows_shows_them_in_flower_and_ends_with_ctrl_c(
         kwargs = _kwargs_in_flower(stack.stdout, "shout")
         for part in ("'flow': 'shout'", "'execution': 'first'", "'step': 'shout'", "'attempt': 1"):
             assert part in kwargs
+        api = _found(r"api +(http://127\.0\.0\.1:\d+)  no access keys", stack.stdout)
+        with urllib.request.urlopen(f"{api}/v1/flows/shout/executions/first") as answer:
+            assert json.load(answer)["status"] == "Succeeded"
         assert stack.end() == 0
     assert processes_of(folder) == []
 
 
+def test_console_and_flower_of_the_local_stack_lead_to_each_other(folder: Path) -> None:
+    words = ["up", "--tasks", "my_tasks.py", *ANY_PORTS, "-c", "1"]
+    with Background(PENSTOCK, *words, cwd=folder) as stack:
+        stack.says("Ctrl-C stops it all")
+        console = _found(r"console +(http://\S+/console/)", stack.stdout)
+        flower, login = _flower(stack.stdout)
+        assert _status(console, login) == 200
+        caller = json.loads(_get(f"{console}data/me", login))
+        assert caller["flower"] == flower
+        url = _found(r"export PENSTOCK_REDIS_URL=(\S+)", stack.stdout)
+        engine = Engine(url)
+        engine.create_flow("shout", FLOW)
+        assert engine.start_execution("shout", {"text": "hey"}, "a.b").wait(20).output
+        # As the console makes the link.
+        task = f"{flower}/task/{quote('shout:a.b', safe='')}"
+        assert wait_until(lambda: _status(task, login) == 200)
+        assert f"{console}executions/shout/a.b" in _get(task, login).decode()
+
+
+def test_a_stack_that_is_told_to_end_leaves_nothing_behind(folder: Path) -> None:
+    with Background(PENSTOCK, "up", *ANY_PORTS, "-c", "1", cwd=folder) as stack:
+        stack.says("Ctrl-C stops it all")
+        assert len(processes_of(folder)) >= 4
+        assert stack.end(signal.SIGTERM) == 128 + signal.SIGTERM
+        assert processes_of(folder) == []
+
+
 def test_a_killed_stack_takes_its_processes_with_it(folder: Path) -> None:
-    with Background(PENSTOCK, "up", "--flower-port", "0", "-c", "1", cwd=folder) as stack:
+    with Background(PENSTOCK, "up", *ANY_PORTS, "-c", "1", cwd=folder) as stack:
         stack.says("Ctrl-C stops it all")
         stack.end(signal.SIGKILL)
         wait_until(lambda: processes_of(folder) == [], timeout_s=40)
 
 
+@pytest.mark.parametrize("option", ["--api-port", "--flower-port"])
+def test_a_port_that_is_taken_is_refused_before_anything_starts(folder: Path, option: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = penstock("up", *ANY_PORTS, option, str(port), cwd=folder)
+    told = f"penstock: port {port} is taken; give another one with {option} (0: any)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
 def test_flower_is_read_only_and_behind_a_password(folder: Path) -> None:
-    with Background(PENSTOCK, "up", "--flower-port", "0", "-c", "1", cwd=folder) as stack:
+    words = ["up", "--no-api", "--flower-port", "0", "-c", "1"]
+    with Background(PENSTOCK, *words, cwd=folder) as stack:
         stack.says("Ctrl-C stops it all")
-        flower, password = _flower(stack.stdout)
+        assert "api " not in stack.stdout
+        flower, login = _flower(stack.stdout)
         assert _status(flower + "/api/workers", "penstock:wrong") == 401
-        assert wait_until(lambda: _status(flower + "/api/workers", password) == 200)
-        assert _status(flower + "/api/worker/shutdown/any", password, b"") == 403
+        assert wait_until(lambda: _status(flower + "/api/workers", login) == 200)
+        assert _status(flower + "/api/worker/shutdown/any", login, b"") == 403
+
+
+def test_a_password_for_flower_that_is_given_is_not_printed(folder: Path) -> None:
+    words = ["up", "--no-api", "--flower-port", "0", "-c", "1"]
+    env = {"FLOWER_BASIC_AUTH": "me:swordfish"}
+    with Background(PENSTOCK, *words, cwd=folder, env=env) as stack:
+        stack.says("Ctrl-C stops it all")
+        flower = _found(r"flower +(http://\S+)  login as FLOWER_BASIC_AUTH says", stack.stdout)
+        assert "swordfish" not in stack.stdout + stack.stderr
+        assert _status(flower + "/api/workers", "penstock:wrong") == 401
+        assert wait_until(lambda: _status(flower + "/api/workers", "me:swordfish") == 200)
 
 
 def test_the_doctor_is_content_with_a_good_redis_and_names_what_is_wrong(folder: Path) -> None:

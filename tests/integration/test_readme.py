@@ -19,16 +19,20 @@ from tests.readme_blocks import Block, blocks_of, commands_of
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+STREAMS = ROOT / "docs" / "streams.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 BLOCKS = blocks_of(README)
 FAKE_PORT = "9000"
+GROUPS = ("flow", "keys", "schedule")
+"""Commands that have commands of their own."""
 
 NOT_RUN = {
     "make demo": "tests/integration/test_cli_processes.py runs the demo; make test is this",
     "export PENSTOCK_REDIS_URL=": "runs until it is stopped, on a Redis of the reader's",
-    "export OSS_ACCESS_KEY_ID=...": "needs a bucket of the reader's",
     "penstock pause": "needs one that failed; tests/acceptance/test_operations.py does",
     "penstock worker": "runs until it is stopped; tests/integration/test_cli_processes.py does",
     "penstock up": "runs until it is stopped; tests/integration/test_cli_processes.py does",
+    "curl": "needs what `penstock up` starts; tests/api does the same",
 }
 """How the bash blocks begin that are only read, and why; their commands and options must exist."""
 
@@ -90,17 +94,23 @@ def test_a_shell_block_works_and_prints_what_is_shown(
         for shown in BLOCKS[number + 1 : number + 2]:
             if shown.language == "json":
                 assert json.loads(shell.stdout) == json.loads(shown.text)
+            if shown.language == "text":
+                assert _lines(shell.stdout) == _lines(shown.text)
 
 
-@pytest.mark.parametrize("number", [i for i, b in enumerate(BLOCKS) if b.language == "bash"])
-def test_every_command_and_option_exists(number: int, folder: Path) -> None:
-    for words, options in commands_of(BLOCKS[number], "penstock"):
-        command = words[:2] if words[0] == "flow" else words[:1]
+@pytest.mark.parametrize(
+    "block",
+    [block for block in BLOCKS + blocks_of(STREAMS) if block.language == "bash"],
+    ids=lambda block: f"line {block.line}",
+)
+def test_every_command_and_option_exists(block: Block, folder: Path) -> None:
+    for words, options in commands_of(block, "penstock"):
+        command = words[:2] if words[0] in GROUPS else words[:1]
         done = penstock(*command, "--help", cwd=folder)
         assert done.returncode == 0, done.stderr
         for option in options:
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", done.stdout), (command, option)
-    for words, _ in commands_of(BLOCKS[number], "make"):
+    for words, _ in commands_of(block, "make"):
         assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
@@ -110,9 +120,20 @@ def test_every_reason_not_to_run_a_block_is_needed() -> None:
     assert unused == []
 
 
-def test_every_link_leads_to_a_file() -> None:
-    targets = re.findall(r"\]\(([^)]+)\)", README.read_text())
-    assert [t for t in targets if "://" not in t and not (ROOT / t).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    targets = [target.split("#") for target in re.findall(r"\]\(([^)]+)\)", page.read_text())]
+    for file, *anchor in targets:
+        if ":" in file:
+            continue
+        other = page.parent / file if file else page
+        assert other.exists(), file
+        assert not anchor or anchor[0] in _anchors(other), (file, anchor)
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _bash(text: str, folder: Path, env: dict[str, str]) -> Background:

@@ -10,12 +10,12 @@ from redis import Redis
 
 from engine.config import Settings
 from engine.core.states import ExecutionStatus
-from engine.runtime import views
 from engine.runtime.claims import Batch, Holder
 from engine.runtime.embedded import EmbeddedRedis
 from engine.runtime.ending import Ending
 from engine.runtime.fleet import WorkerInfo
 from engine.runtime.renewing import Leases
+from engine.runtime.searching import Search, search_all
 from tests.driven import Message
 from tests.driving import Died, Driver
 from tests.properties.test_runtime_properties import caused_wrongly
@@ -376,7 +376,7 @@ def test_expired_executions_hide_no_others_from_a_list(client: Redis) -> None:
         found.start(name=f"e-{number:03}")
     gone = [f"flow:e-{number:03}" for number in range(150, 220, 2)]
     found.redis.delete(*map(found.store.keys.record, gone))
-    assert len(views.executions(found.runtime, None, None, None)) == 220 - len(gone)
+    assert len(search_all(found.runtime, Search(), None)) == 220 - len(gone)
     assert found.redis.zcard(found.store.keys.executions_of("flow")) == 220 - len(gone)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -128,19 +129,46 @@ def test_a_worker_has_the_time_to_drain_before_it_is_killed(compose: dict[str, A
     assert compose["services"]["worker"]["init"] is True
 
 
+def test_it_starts_what_the_local_stack_starts(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {"redis", "worker", "api", "flower"}
+    assert [name for name, each in compose["services"].items() if "profiles" in each] == []
+
+
 def test_our_services_run_commands_that_exist(compose: dict[str, Any]) -> None:
-    started = [s for s in compose["services"].values() if "build" in s and "profiles" not in s]
-    ours = [service for service in started if "entrypoint" not in service]
-    assert ours
-    for service in ours:
-        assert service["command"][0] in COMMANDS
+    ours = {name: each for name, each in compose["services"].items() if "build" in each}
+    assert set(ours) == {"worker", "api", "flower"}
+    for name, service in ours.items():
         assert service["environment"]["PENSTOCK_REDIS_URL"].startswith("redis://redis:")
+        if name != "flower":
+            assert service["command"][0] == name and name in COMMANDS
 
 
-def test_flower_asks_for_a_password_that_has_no_default(compose: dict[str, Any]) -> None:
+def test_the_api_needs_keys_that_have_no_default(compose: dict[str, Any]) -> None:
+    assert compose["services"]["api"]["environment"]["PENSTOCK_API_KEYS"].startswith(
+        "${PENSTOCK_API_KEYS:?"
+    )
+
+
+def test_flower_is_ours_and_asks_for_a_password_that_has_no_default(
+    compose: dict[str, Any],
+) -> None:
     flower = compose["services"]["flower"]
-    assert [*flower["entrypoint"], *flower["command"]][:2] == ["celery", "flower"]
+    assert flower["entrypoint"] == ["python", "-P", "-m"]
+    assert find_spec(flower["command"][0]) is not None
     assert flower["environment"]["FLOWER_BASIC_AUTH"].startswith("${FLOWER_BASIC_AUTH:?")
+    # Our module makes it read-only; Flower without it would not.
+    assert "FLOWER_READ_ONLY" not in flower["environment"]
+
+
+def test_console_and_flower_know_where_people_find_the_other(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for service, variable, other in (
+        ("api", "PENSTOCK_API_FLOWER_URL", "flower"),
+        ("flower", "PENSTOCK_API_PUBLIC_URL", "api"),
+    ):
+        url = services[service]["environment"][variable].partition(":-")[2].rstrip("}")
+        port = services[other]["ports"][0].split(":")[1]
+        assert url == f"http://localhost:{port}"
 
 
 def test_the_image_runs_as_nobody_special_and_tells_its_health() -> None:

@@ -103,9 +103,7 @@ def test_a_server_that_cannot_start_is_told_with_what_it_said(tmp_path: Path) ->
         EmbeddedRedis(server=broken).start()
 
 
-def test_a_server_on_path_is_taken_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_on_path_is_taken_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "valkey-server"
     own.write_text("#!/bin/sh\n")
     own.chmod(0o755)

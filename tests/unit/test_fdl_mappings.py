@@ -30,16 +30,32 @@ def mapped(source: Any, strict: bool = False) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("source", "value"),
     [
-        ("$input.a.b[0]", 10), ("$input.a.b[-1].c", 30), ("$input['a']['b'][1]", 20),
-        ('$input["a"].b[0]', 10), ("$input.x-y.z-1", 1), ("$input['x-y']['z-1']", 1),
-        ("$input.n", None), ("$input.ü", 5), ("$context.flow.name", "f"),
-        ("$context.step.eventId", 7), ("$local[0].v", 1), ("$local[*].v", [1, None]),
-        ("$local[*].parts[*]", [1, 2, 3]), ("$local[*]['parts'][*]", [1, 2, 3]),
-        ("$local[*].parts", [[1, 2], [3], []]), ("$local[0:2].v", [1, None]),
-        ("$local[0,1].v", [1, None]), ("$local..v", [1, None]), ("$input..c", [30]),
-        ("$local[?@.v == 1].parts[0]", [1]), ("$input.a.*", [[10, 20, {"c": 30}]]),
-        ("$input.missing[*]", []), ("$input.missing.x[*].y", []), ("$input.text[*]", []),
-        ("$input..x-y..z-1", [1]), ("$input[?@.z-1 == 1]", [{"z-1": 1}]),
+        ("$input.a.b[0]", 10),
+        ("$input.a.b[-1].c", 30),
+        ("$input['a']['b'][1]", 20),
+        ('$input["a"].b[0]', 10),
+        ("$input.x-y.z-1", 1),
+        ("$input['x-y']['z-1']", 1),
+        ("$input.n", None),
+        ("$input.ü", 5),
+        ("$context.flow.name", "f"),
+        ("$context.step.eventId", 7),
+        ("$local[0].v", 1),
+        ("$local[*].v", [1, None]),
+        ("$local[*].parts[*]", [1, 2, 3]),
+        ("$local[*]['parts'][*]", [1, 2, 3]),
+        ("$local[*].parts", [[1, 2], [3], []]),
+        ("$local[0:2].v", [1, None]),
+        ("$local[0,1].v", [1, None]),
+        ("$local..v", [1, None]),
+        ("$input..c", [30]),
+        ("$local[?@.v == 1].parts[0]", [1]),
+        ("$input.a.*", [[10, 20, {"c": 30}]]),
+        ("$input.missing[*]", []),
+        ("$input.missing.x[*].y", []),
+        ("$input.text[*]", []),
+        ("$input..x-y..z-1", [1]),
+        ("$input[?@.z-1 == 1]", [{"z-1": 1}]),
         ("$input[?@['z-1'] == 1]", [{"z-1": 1}]),
     ],
 )
@@ -49,8 +65,30 @@ def test_a_path_finds(source: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "constant",
-    [None, True, 0, -1, 1.5, "", "1", "text", [], {}, {"a": "$input.a"}, ["$input"], "$", "$.a",
-     "$inputX", "$input-x", "$localhost", "$contextual.a", "$foo", "a$input", " $input", "$INPUT"],
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        "",
+        "1",
+        "text",
+        [],
+        {},
+        {"a": "$input.a"},
+        ["$input"],
+        "$",
+        "$.a",
+        "$inputX",
+        "$input-x",
+        "$localhost",
+        "$contextual.a",
+        "$foo",
+        "a$input",
+        " $input",
+        "$INPUT",
+    ],
 )
 def test_anything_else_is_a_constant_and_keeps_its_type(constant: Any) -> None:
     value = mapped(constant)["t"]
@@ -59,8 +97,18 @@ def test_anything_else_is_a_constant_and_keeps_its_type(constant: Any) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["$input.missing", "$input.a.b[9]", "$input.a.b[-9]", "$input.a.b.c", "$input.a[0]",
-     "$input.text[0]", "$input.text.length", "$input.n.x", "$local.v", "$context.task.token"],
+    [
+        "$input.missing",
+        "$input.a.b[9]",
+        "$input.a.b[-9]",
+        "$input.a.b.c",
+        "$input.a[0]",
+        "$input.text[0]",
+        "$input.text.length",
+        "$input.n.x",
+        "$local.v",
+        "$context.task.token",
+    ],
 )
 def test_a_path_that_is_not_there_leaves_its_target_out(source: str) -> None:
     assert mapped(source) == {}
@@ -107,9 +155,21 @@ def test_error_mappings_are_mappings_over_the_error() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("$", {"k": [1]}), ("$.k", [1]), ("$.k[0]", 1), ("$input.k", [1]), ("$input", {"k": [1]}),
-     ("$['k']", [1]), ("$.none", None), ("plain", "plain"), (5, 5), (None, None),
-     ("$inputs.k", "$inputs.k"), ("$local.k", "$local.k"), ("$.k[*]", [1])],
+    [
+        ("$", {"k": [1]}),
+        ("$.k", [1]),
+        ("$.k[0]", 1),
+        ("$input.k", [1]),
+        ("$input", {"k": [1]}),
+        ("$['k']", [1]),
+        ("$.none", None),
+        ("plain", "plain"),
+        (5, 5),
+        (None, None),
+        ("$inputs.k", "$inputs.k"),
+        ("$local.k", "$local.k"),
+        ("$.k[*]", [1]),
+    ],
 )
 def test_a_reference_reaches_into_the_input(text: Any, value: Any) -> None:
     assert resolve_reference(text, {"k": [1]}) == value
@@ -122,13 +182,28 @@ def test_a_reference_that_is_not_there_fails_a_strict_flow() -> None:
 
 def test_service_params_are_constants_references_and_context() -> None:
     params = {
-        "Input": "$", "A": "$.a.b", "B": "$input.a", "C": 1, "D": "x", "E": {"n": "$.a"},
-        "T": "$context.task.token", "None": "$.none", "Null": None, "F": "$local.a",
+        "Input": "$",
+        "A": "$.a.b",
+        "B": "$input.a",
+        "C": 1,
+        "D": "x",
+        "E": {"n": "$.a"},
+        "T": "$context.task.token",
+        "None": "$.none",
+        "Null": None,
+        "F": "$local.a",
     }
     given = {"a": {"b": 2}}
     assert service_params(params, given, {"task": {"token": "tok"}}) == {
-        "Input": given, "A": 2, "B": {"b": 2}, "C": 1, "D": "x", "E": {"n": "$.a"}, "T": "tok",
-        "Null": None, "F": "$local.a",
+        "Input": given,
+        "A": 2,
+        "B": {"b": 2},
+        "C": 1,
+        "D": "x",
+        "E": {"n": "$.a"},
+        "T": "tok",
+        "Null": None,
+        "F": "$local.a",
     }
 
 
@@ -140,8 +215,18 @@ def test_service_params_of_a_strict_flow_must_be_there() -> None:
 
 @pytest.mark.parametrize(
     ("text", "offset"),
-    [("$.a[", 4), ("$.a.", 4), ("$.", 2), ("$.a[b]", 4), ("$.a b", 3), ("$[01]", 1), ("$a", 1),
-     ("$.1a", 1), ("$.a[?]", 5), ("x", 0)],
+    [
+        ("$.a[", 4),
+        ("$.a.", 4),
+        ("$.", 2),
+        ("$.a[b]", 4),
+        ("$.a b", 3),
+        ("$[01]", 1),
+        ("$a", 1),
+        ("$.1a", 1),
+        ("$.a[?]", 5),
+        ("x", 0),
+    ],
 )
 def test_a_malformed_path_says_where(text: str, offset: int) -> None:
     with pytest.raises(PathInvalid) as caught:

@@ -8,7 +8,7 @@ from engine.errors import FlowInvalid
 from engine.fdl.model import (
     ParallelStep,
 )
-from engine.fdl.parser import parse_flow, parse_with_warnings
+from engine.fdl.parser import MAX_STEPS, MAX_TEXT_BYTES, parse_flow, parse_with_warnings
 from tests.unit.flow_texts import HEAD, codes_of, problems_of, step_of, step_problems
 
 
@@ -324,3 +324,26 @@ steps:
     step = parse_flow(text).steps[0]
     assert isinstance(step, ParallelStep) and step.branches[0] == step.branches[1]
     assert problems_of(text) == []
+
+
+def steps_of(count: int) -> str:
+    """A flow of so many steps: one with two branches, of which one is an alias of the other."""
+    half = "x," * ((count - 1) // 2)
+    more = "- x\n" * ((count - 1) % 2)
+    branches = f"[&half {{steps: [{half}]}}, *half]"
+    head = "version: v1\ntype: flow\nsteps:\n"
+    return f"{head}- {{type: parallel, name: both, branches: {branches}}}\n{more}"
+
+
+def test_a_flow_of_very_many_steps_is_refused_before_they_are_read() -> None:
+    (found,) = problems_of(steps_of(MAX_STEPS + 1))
+    assert "TOO_MANY_STEPS the flow has more than 10000 steps" in found
+    assert not [each for each in problems_of(steps_of(MAX_STEPS)) if "TOO_MANY_STEPS" in each]
+
+
+def test_a_very_long_text_is_refused_before_it_is_read() -> None:
+    flow = "version: v1\ntype: flow\nsteps: [{type: pass, name: a}]\n# "
+    longest = flow + "x" * (MAX_TEXT_BYTES - len(flow))
+    assert problems_of(longest) == []
+    (found,) = problems_of(longest[:-1] + "\N{SNOWMAN}")
+    assert f"TOO_LARGE the text has {MAX_TEXT_BYTES + 2} bytes" in found

@@ -70,8 +70,11 @@ STEPS: list[tuple[str, bool]] = [
     ("type: choice, choices: [{condition: $.a, steps: [{type: pass}]}]", False),
     ("type: parallel, branches: []", False),
     ("type: parallel, branches: [{steps: [{type: pass, name: b}]}]", True),
-    ("type: foreach, iterationMapping: {collection: $.a, item: b}, "
-     "steps: [{type: pass, name: b}], toleratedFailures: 5%", True),
+    (
+        "type: foreach, iterationMapping: {collection: $.a, item: b}, "
+        "steps: [{type: pass, name: b}], toleratedFailures: 5%",
+        True,
+    ),
     ("type: foreach, iterationMapping: {collection: $.a}, steps: [{type: pass, name: b}]", False),
     ("type: fail, error: 404, cause: {}", True),
     ("type: pass, inputMappings: [{target: a, source: null}]", True),

@@ -35,8 +35,29 @@ def test_false_in_its_three_spellings_is_a_boolean(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["yes", "no", "on", "off", "Yes", "NO", "y", "n", "2026-11-20", "12:30:45", "1:30",
-     "2026-11-20T10:00:00Z", "1_000", "0b11", "tRue", "=", "1.2.3", "+", ".", "-", "e5"],
+    [
+        "yes",
+        "no",
+        "on",
+        "off",
+        "Yes",
+        "NO",
+        "y",
+        "n",
+        "2026-11-20",
+        "12:30:45",
+        "1:30",
+        "2026-11-20T10:00:00Z",
+        "1_000",
+        "0b11",
+        "tRue",
+        "=",
+        "1.2.3",
+        "+",
+        ".",
+        "-",
+        "e5",
+    ],
 )
 def test_what_other_yaml_versions_convert_stays_a_string(text: str) -> None:
     assert value_of(f"a: '{text}'") == {"a": text}
@@ -51,8 +72,19 @@ def test_null_in_its_spellings(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0", 0), ("-7", -7), ("+12", 12), ("007", 7), ("0o17", 15), ("0xFf", 255), ("1.5", 1.5),
-     ("-1e3", -1000.0), (".5", 0.5), ("1.", 1.0), ("1E-2", 0.01)],
+    [
+        ("0", 0),
+        ("-7", -7),
+        ("+12", 12),
+        ("007", 7),
+        ("0o17", 15),
+        ("0xFf", 255),
+        ("1.5", 1.5),
+        ("-1e3", -1000.0),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("1E-2", 0.01),
+    ],
 )
 def test_numbers(text: str, value: float) -> None:
     found = value_of(f"a: {text}")["a"]
@@ -73,20 +105,30 @@ def test_a_very_long_number_is_told_in_a_short_line() -> None:
 
 def test_quoted_scalars_are_strings() -> None:
     assert value_of("""{a: "1", b: 'true', c: "", d: "~"}""") == {
-        "a": "1", "b": "true", "c": "", "d": "~",
+        "a": "1",
+        "b": "true",
+        "c": "",
+        "d": "~",
     }
 
 
 def test_keys_stay_as_they_are_written() -> None:
     text = "on: 1\nyes: 2\n12:30:45: 3\n2026-11-20: 4\n5: 5\ntrue: 6\n1.50: 7\n"
     assert value_of(text) == {
-        "on": 1, "yes": 2, "12:30:45": 3, "2026-11-20": 4, "5": 5, "true": 6, "1.50": 7,
+        "on": 1,
+        "yes": 2,
+        "12:30:45": 3,
+        "2026-11-20": 4,
+        "5": 5,
+        "true": 6,
+        "1.50": 7,
     }
 
 
 def test_json_is_yaml() -> None:
     assert value_of('{"a": [1, {"b": null}], "c": "\\ud83d\\ude00"}') == {
-        "a": [1, {"b": None}], "c": "😀",
+        "a": [1, {"b": None}],
+        "c": "😀",
     }
 
 
@@ -97,7 +139,11 @@ def test_json_may_be_indented_with_tabs() -> None:
 
 def test_core_tags_are_known() -> None:
     assert value_of("a: !!str 1\nb: !!int '2'\nc: !!float 3\nd: ! 4\ne: !!map {}\n") == {
-        "a": "1", "b": 2, "c": 3.0, "d": "4", "e": {},
+        "a": "1",
+        "b": 2,
+        "c": 3.0,
+        "d": "4",
+        "e": {},
     }
 
 
@@ -131,7 +177,9 @@ def test_duplicate_keys_are_errors_with_their_place() -> None:
 
 def test_aliases_are_written_out() -> None:
     assert value_of("a: &x [1, {b: 2}]\nc: *x\nd: [*x]\n") == {
-        "a": [1, {"b": 2}], "c": [1, {"b": 2}], "d": [[1, {"b": 2}]],
+        "a": [1, {"b": 2}],
+        "c": [1, {"b": 2}],
+        "d": [[1, {"b": 2}]],
     }
 
 
@@ -153,14 +201,30 @@ def test_aliases_of_aliases_cannot_grow_without_bound() -> None:
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("", "EMPTY_FILE"), ("# only a comment\n", "EMPTY_FILE"), ("---\n", "EMPTY_FILE"),
-     ("a: 1\n---\nb: 2\n", "SEVERAL_DOCUMENTS"), ("&a [*a]", "RECURSIVE_ALIAS"),
-     ("a: *nowhere", "UNKNOWN_ALIAS"), ("? [a]\n: 1\n", "BAD_KEY"), ("a: !!int x", "BAD_TAG"),
-     ("\ta: 1", "BAD_YAML"), ("a: [", "BAD_YAML"), ("a: b: c", "BAD_YAML"), ("'abc", "BAD_YAML"),
-     ("a: \x00", "BAD_YAML"), ("a: \ud800", "BAD_YAML"), ('a: "\\uD800"', "BAD_YAML"),
-     ('a: "\\UFFFFFFFF"', "BAD_YAML"), ("%YAML 9.9\n---\na: 1", "BAD_YAML"),
-     ("a:\n- b\n c: d", "BAD_YAML"), ("@a: 1", "BAD_YAML"), ("[" * 5000, "TOO_DEEP"),
-     ("{a: " * 5000, "TOO_DEEP"), ("- " * 5000 + "a", "TOO_DEEP")],
+    [
+        ("", "EMPTY_FILE"),
+        ("# only a comment\n", "EMPTY_FILE"),
+        ("---\n", "EMPTY_FILE"),
+        ("a: 1\n---\nb: 2\n", "SEVERAL_DOCUMENTS"),
+        ("&a [*a]", "RECURSIVE_ALIAS"),
+        ("a: *nowhere", "UNKNOWN_ALIAS"),
+        ("? [a]\n: 1\n", "BAD_KEY"),
+        ("a: !!int x", "BAD_TAG"),
+        ("\ta: 1", "BAD_YAML"),
+        ("a: [", "BAD_YAML"),
+        ("a: b: c", "BAD_YAML"),
+        ("'abc", "BAD_YAML"),
+        ("a: \x00", "BAD_YAML"),
+        ("a: \ud800", "BAD_YAML"),
+        ('a: "\\uD800"', "BAD_YAML"),
+        ('a: "\\UFFFFFFFF"', "BAD_YAML"),
+        ("%YAML 9.9\n---\na: 1", "BAD_YAML"),
+        ("a:\n- b\n c: d", "BAD_YAML"),
+        ("@a: 1", "BAD_YAML"),
+        ("[" * 5000, "TOO_DEEP"),
+        ("{a: " * 5000, "TOO_DEEP"),
+        ("- " * 5000 + "a", "TOO_DEEP"),
+    ],
 )
 def test_what_is_no_single_sound_document_is_a_problem(text: str, code: str) -> None:
     problems = read(text)[1]
@@ -168,9 +232,7 @@ def test_what_is_no_single_sound_document_is_a_problem(text: str, code: str) -> 
 
 
 def test_a_tab_in_the_indentation_is_named() -> None:
-    assert read("a:\n\tb: 1\n")[1] == [
-        "f.yml:2:1: error: BAD_YAML a tab stands here: use spaces"
-    ]
+    assert read("a:\n\tb: 1\n")[1] == ["f.yml:2:1: error: BAD_YAML a tab stands here: use spaces"]
 
 
 def test_nodes_know_their_line_and_column() -> None:
@@ -183,10 +245,19 @@ def test_nodes_know_their_line_and_column() -> None:
 
 @pytest.mark.parametrize(
     ("text", "line", "column"),
-    [("a: 1 = 2", 1, 6), ("a: '1 = 2'", 1, 7), ('a: "1 = 2"', 1, 7), ("a: '''1'' = 2'", 1, 11),
-     ('a: "\\"1\\" = 2"', 1, 11), ("a: |\n  1\n  = 2", 3, 3), ("a: >-\n    1 = 2", 2, 7),
-     ("a: 1\n  = 2", 2, 3), ("a: &x 1 = 2", 1, 9), ("a: !!str 1 = 2", 1, 12),
-     ("é: '1 = 2'", 1, 7)],
+    [
+        ("a: 1 = 2", 1, 6),
+        ("a: '1 = 2'", 1, 7),
+        ('a: "1 = 2"', 1, 7),
+        ("a: '''1'' = 2'", 1, 11),
+        ('a: "\\"1\\" = 2"', 1, 11),
+        ("a: |\n  1\n  = 2", 3, 3),
+        ("a: >-\n    1 = 2", 2, 7),
+        ("a: 1\n  = 2", 2, 3),
+        ("a: &x 1 = 2", 1, 9),
+        ("a: !!str 1 = 2", 1, 12),
+        ("é: '1 = 2'", 1, 7),
+    ],
 )
 def test_a_place_inside_a_text_is_found_in_the_file(text: str, line: int, column: int) -> None:
     node, _ = read(text)

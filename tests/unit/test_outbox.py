@@ -17,9 +17,9 @@ import redis
 from engine.config import Settings
 from engine.errors import BrokerUnavailable, InvalidArgument
 from engine.runtime.broker import Broker
+from engine.runtime.building import make_runtime
 from engine.runtime.canvas import make_app
 from engine.runtime.claims import Claim, Holder
-from engine.runtime.engine import make_runtime
 from engine.runtime.outbox import Outbox
 from engine.runtime.pointer import Pointer
 from engine.runtime.probe import check_relayed_wire, shape

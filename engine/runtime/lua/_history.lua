@@ -22,7 +22,8 @@ local function turned(ids)
   if math.floor(turns.n / TURNS_BETWEEN) > math.floor(before / TURNS_BETWEEN) then history_due() end
 end
 
--- Appends events {type, step, frame, cause, detail, 1 if a turn begins}; cause '' means: the event before. Answers the last id.
+-- Appends events {type, step, frame, cause, detail, 1 if a turn begins, a closed stream's {bytes, blocked_ms}}; cause '' means:
+-- the event before. Answers the last id.
 local function record(events, last)
   local before = tonumber(redis.call('HGET', KEYS[1], 'events') or '0')
   local id, begun = before, {}
@@ -31,7 +32,8 @@ local function record(events, last)
     id = id + 1
     local cause = e[4] == '' and (last or 0) or e[4]
     redis.call('XADD', KEYS[6], id .. '-0', 'y', e[1], 's', e[2], 'f', e[3], 'c', cause, 't', at, 'd', e[5])
-    if e[6] then table.insert(begun, id) end
+    if e[6] == 1 then table.insert(begun, id) end
+    if e[7] then streamed(e[7]) end
     last = id
   end
   redis.call('HSET', KEYS[1], 'events', id)

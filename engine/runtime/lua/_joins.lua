@@ -27,7 +27,11 @@ end
 local function fire(join, j)
   local state = state_of(j.parent)
   if not state or state.fence ~= j.fence then return end
-  j.st = 'FIRED'
+  j.st, j.stopped = 'FIRED', now
+  -- The join goes once it is decided on. Its figures stay where they are few: for the forks of the flow itself.
+  if j.parent == '' and j.kind == 'foreach' then
+    redis.call('HSET', KEYS[1], 'map:' .. join, cjson.encode(j))
+  end
   state.st, state.due, state.sent, state.queue = 'READY', now, now, KEYS[12]
   keep(j.parent, state)
   redis.call('ZREM', KEYS[8], order.id .. '|' .. join .. '|lane')
@@ -42,7 +46,7 @@ local function child_ended(join, j, index, result, failure)
   if failure then
     j.failed = j.failed + 1
     if j.failed > j.tolerated then
-      j.failure = failure
+      j.failure, j.fatal = failure, 1
       if j.tolerant then j.failure = {error = 'FnF.ToleranceExceeded', cause = failure.error .. ': ' .. failure.cause} end
       fire(join, j)
       return true

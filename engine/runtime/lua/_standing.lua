@@ -5,7 +5,7 @@ local function push(queue, envelope) redis.call('LPUSH', order.outbox and KEYS[1
 -- Puts a frame where its next message or timer finds it, and sends the message.
 local function stand(frame, to, last)
   local state = {fence = to.fence, last = last, call = order.call, kind = to.kind, to = to.timeout_ms,
-                 wake = to.wake, on = to.on, since = to.since or now, thawed = to.thawed}
+                 wake = to.wake, on = to.on, since = to.since or now, thawed = to.thawed, goes_on = to.goes_on}
   -- Workers hold delayed messages in their memory: beyond a number of them the timer set waits instead.
   if to.delay_ms and to.st == 'READY' then
     local held = redis.call('ZCOUNT', KEYS[8], now + order.grace_ms + 50, '+inf')
@@ -15,6 +15,7 @@ local function stand(frame, to, last)
   if to.st == 'READY' then
     state.due = now + (to.delay_ms or 0)
     state.sent, state.queue = now, KEYS[11]
+    state.limit = to.goes_on and to.timeout_at or nil
     redis.call('ZADD', KEYS[8], state.due + order.grace_ms, member(frame, to.fence))
     push(KEYS[11], to.envelope)
   else

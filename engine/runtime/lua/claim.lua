@@ -27,12 +27,18 @@ if not again then
   state.was, state.was_last = state.call, state.last
   state.st, state.call, state.worker = 'RUNNING', order.call, order.worker
   if state.kind == 'task' then
-    local detail = cjson.encode({attempt = order.attempt, worker = order.worker})
-    state.last = record({{'TaskStarted', order.step, order.frame, '', detail}}, state.last)
+    state.at = now
+    -- One that was put off was started before.
+    if not state.goes_on then
+      observe('wait', math.max(0, now - (state.due or now)))
+      if order.attempt > 1 then tally('retries') end
+      local detail = cjson.encode({attempt = order.attempt, worker = order.worker})
+      state.last = record({{'TaskStarted', order.step, order.frame, '', detail}}, state.last)
+    end
   end
   -- A start that is repeated since its worker died (resume) has its time anew.
   if state.to and (state.kind == 'task' or state.kind == 'resume') then
-    state.limit = now + state.to
+    state.limit = state.goes_on and state.limit or now + state.to
     redis.call('ZADD', KEYS[10], state.limit, 'timeout|' .. m)
   end
   keep(order.frame, state)

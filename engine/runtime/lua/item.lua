@@ -10,13 +10,11 @@ local function refuse(verdict)
   redis.call('HDEL', KEYS[13], order.request)
   return {verdict}
 end
-local j = join_of(order.join)
+local j, to = join_of(order.join), order.to
 -- The calls that ended the latest batches may be repeated.
 local ended = redis.call('HGET', KEYS[5], order.join .. '*:call') or ''
-if not batch then
-  if string.find(ended, order.call, 1, true) then return {'APPLIED', 'end', 0} end
-  return refuse('STALE')
-end
+if not batch and string.find(ended, order.call, 1, true) then return {'APPLIED', 'end', 0} end
+if not batch then return refuse('STALE') end
 if batch.call == order.call then return {'APPLIED', batch.said, batch.goes_on or 0} end
 if not j or j.st ~= 'OPEN' or batch.cur ~= order.index or (batch.open and order.to.st == 'OPEN') then
   return refuse('STALE')
@@ -24,14 +22,14 @@ end
 if redis.call('HEXISTS', KEYS[1], 'ending') == 1 then return refuse('ENDING') end
 local next_id = tonumber(redis.call('HGET', KEYS[1], 'events') or '0') + 1
 if order.exact and order.exact ~= next_id then return {'MOVED', next_id} end
-local to = order.to
 batch.last = record(order.events, batch.open and batch.last or j.last)
 batch.call, batch.said, batch.goes_on = order.call, 'more', 0
 if to.st == 'OPEN' then
-  batch.open = true
+  batch.open, batch.at = true, now
   keep(key, batch)
   return {'APPLIED', 'more', 0}
 end
+worked(batch.open and batch.at)
 if to.st == 'ENDED' then
   child_ended(order.join, j, order.index, to.result, to.failure)
   if to.failure then redis.call('HSET', KEYS[2], order.join .. '.' .. order.index, order.doc) end
@@ -52,8 +50,9 @@ if batch.cur >= batch.to or j.st ~= 'OPEN' or j.active > j.window or paused then
   give_back(order.join, j, batch.cur, batch.to)
   send_lane(order.join, j)
 else
-  if order.next_events then batch.last, batch.open = record(order.next_events, batch.last), true end
-  batch.goes_on = order.next_events and 1 or 0
+  if order.next_events then
+    batch.last, batch.open, batch.at, batch.goes_on = record(order.next_events, batch.last), true, now, 1
+  end
   keep(key, batch)
 end
 keep_join(order.join, j)

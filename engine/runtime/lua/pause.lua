@@ -20,4 +20,5 @@ order.paused.call, order.paused.at = order.call, now
 redis.call('HSET', KEYS[1], 'paused', cjson.encode(order.paused), 'status', 'Paused', 'pause_call', order.call)
 redis.call('ZADD', KEYS[10], now + order.net_ms, 'pausing|' .. order.id .. '||')
 record(order.events, tonumber(redis.call('HGET', KEYS[1], 'events')))
+tally('paused')
 return {'APPLIED'}

@@ -12,10 +12,13 @@ end
 if redis.call('HEXISTS', KEYS[2], '') == 0 then return {'MISSING'} end
 local gone = {'stopped_ms', 'end_call', 'ending_call', 'error', 'cause', 'skips', 'expire_ms'}
 redis.call('HDEL', KEYS[1], unpack(gone))
+-- What goes on with another definition is not of the version any more that it was started with.
+if redis.call('HGET', KEYS[1], 'definition') ~= order.definition then redis.call('HDEL', KEYS[1], 'flow_version', 'qualifier') end
 redis.call('HSET', KEYS[1], 'status', 'Running', 'redrive_call', order.call, 'definition', order.definition)
 if order.skips then redis.call('HSET', KEYS[1], 'skips', order.skips) end
 if order.notify then redis.call('HSET', KEYS[1], 'notify', order.notify) end
 redis.call('HINCRBY', KEYS[1], 'redrives', 1)
+tally('redriven')
 for i = 1, 7 do redis.call('PERSIST', KEYS[i]) end
 redis.call('ZREM', KEYS[10], 'notify|' .. order.id .. '||')
 local last = record(order.events, tonumber(redis.call('HGET', KEYS[1], 'events')))

@@ -30,13 +30,10 @@ if order.join then
 end
 local state = state_of(order.frame)
 if state and (state.resent == order.call or state.call == order.call) then return {'APPLIED'} end
-if not state or state.st ~= 'READY' or state.fence ~= order.fence then
+local gone = not state or state.st ~= 'READY' or state.fence ~= order.fence
+if gone or redis.call('HEXISTS', KEYS[1], 'paused') == 1 then
   redis.call('ZREM', KEYS[8], m)
-  return {'STALE'}
-end
-if redis.call('HEXISTS', KEYS[1], 'paused') == 1 then
-  redis.call('ZREM', KEYS[8], m)
-  return {'PAUSED'}
+  return {gone and 'STALE' or 'PAUSED'}
 end
 if not state.early and not overdue(KEYS[11], state.sent) then return {'WAITING'} end
 count('redispatches')
@@ -51,6 +48,7 @@ else
   -- A fence gets one copy and no more: whatever is left of the older ones is stale from now on.
   release(order.frame, order.fence)
   order.to.wake, order.to.since, order.to.on, order.to.delay_ms = state.wake, state.since, state.on, nil
+  if state.goes_on then order.to.goes_on, order.to.timeout_at = state.goes_on, state.limit end
   stand(order.frame, order.to, state.last)
   state = state_of(order.frame)
   state.copies = copies

@@ -23,4 +23,5 @@ end
 redis.call('HDEL', KEYS[1], 'paused', 'resuming')
 redis.call('HSET', KEYS[1], 'status', 'Running', 'resume_call', order.call)
 record(order.events, tonumber(redis.call('HGET', KEYS[1], 'events')))
+tally('paused', -1)
 return {'APPLIED'}

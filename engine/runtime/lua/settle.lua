@@ -26,6 +26,7 @@ if to.st == 'ENDED' then
   local j = join_of(to.join)
   if not j or j.st ~= 'OPEN' then return refuse('STALE') end
   local last = record(order.events, state.last)
+  worked(state.at)
   -- A frame that failed stays as it was: a redrive goes on from there.
   if to.failure then redis.call('HSET', KEYS[2], order.frame, order.doc) else redis.call('HDEL', KEYS[2], order.frame) end
   redis.call('HDEL', KEYS[3], order.frame)
@@ -38,8 +39,11 @@ if to.st == 'ENDED' then
   return {'APPLIED', last}
 end
 local last = record(order.events, state.last)
+worked(state.at)
 release(order.frame, order.fence)
 if state.kind == 'unserved' then to.since = state.since end
+-- How often an attempt was put off; its time limit runs on.
+if to.goes_on then to.goes_on, to.timeout_at = (state.goes_on or 0) + 1, state.limit end
 if to.keeps_timeout then to.timeout_at, to.since, to.thawed = state.limit, state.since, state.thawed end
 redis.call('HSET', KEYS[2], order.frame, order.doc)
 stand(order.frame, to, last)

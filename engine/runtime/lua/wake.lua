@@ -22,6 +22,7 @@ release(order.frame, order.fence)
 -- Until the news is decided on, the child that it waited for is its own: it is stopped with it.
 order.to.wake, order.to.on = order.wake, state.on
 if state.kind == 'unserved' and not order.resumed then order.to.since = state.since end
+if state.goes_on and state.st ~= 'RUNNING' then order.to.goes_on, order.to.timeout_at = state.goes_on, state.limit end
 if order.lost then count('handovers') end
 stand(order.frame, order.to, state.last)
 return {'APPLIED', state.last}
