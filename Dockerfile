@@ -6,7 +6,7 @@ COPY workers workers
 COPY tasks tasks
 COPY streams streams
 RUN python -m venv /opt/penstock \
- && /opt/penstock/bin/pip install --no-cache-dir --constraint constraints.txt '.[oss,s3,flower]'
+ && /opt/penstock/bin/pip install --no-cache-dir --constraint constraints.txt '.[oss,s3,flower,otel]'
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /home/penstock penstock

@@ -50,7 +50,7 @@ soak: $(READY) ## ten minutes of steps, then 100,000 that wait: what stays, what
 bench: $(READY) ## speeds, as ratios to plain Celery on the same Redis
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-up: $(READY) ## a local stack: Redis, worker, Flower
+up: $(READY) ## a local stack: Redis, worker, API and console, Flower
 	@$(BIN)/penstock up $(ARGS)
 
 clean: ## remove the environment and what was made

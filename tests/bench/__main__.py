@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tests.bench.api import measure_api
+from tests.bench.edges import measure_edges
 from tests.bench.fanout import measure_fanout, measure_many, measure_sizes
 from tests.bench.figures import Figure
 from tests.bench.hops import measure_hops
+from tests.bench.images import measure_images
 from tests.bench.loops import EDGE_TURNS, measure_loop
 from tests.bench.stage import Stage
 from tests.bench.starts import measure_starts
@@ -27,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "many": measure_many,
         "sizes": measure_sizes,
         "starts": measure_starts,
+        "edges": lambda _: measure_edges(),
+        "images": lambda _: measure_images(options.rounds),
+        "api": lambda _: measure_api(),
     }
     missed = 0
     # Being told to end must not leave the workers behind.
@@ -40,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    names = ["hops", "foreach", "loop", "many", "sizes", "starts"]
+    names = ["hops", "foreach", "loop", "many", "sizes", "starts", "edges", "images", "api"]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="MEASURE", help=f"of {', '.join(names)}: all")
     parser.add_argument("--rounds", type=int, default=5, help="at most, of ours and theirs (5)")
