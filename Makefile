@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-JOBS ?= 2
+JOBS ?= 3
 EXTRAS := dev
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

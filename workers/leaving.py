@@ -34,6 +34,9 @@ STOP_S = 1.5
 HAND_ON_S = 3.0
 """How long the last words may take, if Redis does not answer."""
 
+EXIT_S = 3.0
+"""How long Python may take to end after all tasks: it waits for threads that they have left."""
+
 
 class Leaving:
     """Sees to a worker's end, from the first signal on."""
@@ -72,9 +75,9 @@ class Leaving:
         log.warning("ending: running tasks have %s s", self._grace_s)
         if self._hurry.wait(self._grace_s):
             self._consumer.stopped.wait(STOP_S)
-        self._ending.acquire()
-        within(HAND_ON_S, self._hand_on)
-        within(HAND_ON_S, self._keeper.stop)
+        if self._ending.acquire(timeout=EXIT_S):
+            within(HAND_ON_S, self._hand_on)
+            within(HAND_ON_S, self._keeper.stop)
         for stream in (sys.__stdout__, sys.__stderr__):
             with suppress(OSError, ValueError):
                 stream.flush()  # type: ignore[union-attr]

@@ -27,6 +27,16 @@ LASTS = """
   outputMappings: [{target: attempt, source: $local.attempt}]
 """
 NAP = "- {type: wait, name: nap, duration: 4}\n"
+LEAVES = "- {type: task, name: leaves, resourceArn: leaves}\n"
+A_THREAD_STAYS = """
+from threading import Event, Thread
+from penstock import task
+
+@task("leaves")
+def leaves(input, ctx):
+    Thread(target=Event().wait).start()
+    return {}
+"""
 
 
 @pytest.fixture
@@ -189,3 +199,16 @@ def _exited(engine: Engine, run: Run) -> int:
 
 def _has_exited(engine: Engine, run: Run, enough: int) -> bool:
     return _exited(engine, run) > enough
+
+
+def test_a_thread_that_a_task_has_left_does_not_keep_a_worker(
+    stack: tuple[Engine, str], tmp_path: Path
+) -> None:
+    engine, url = stack
+    tasks = tmp_path / "leaving_tasks.py"
+    tasks.write_text(A_THREAD_STAYS)
+    grace = {"PENSTOCK_SHUTDOWN_GRACE_S": "1"}
+    with WorkerProcess(url, [tasks], ["-c", "1", "-P", "threads"], grace) as worker:
+        start(engine, "leaves", LEAVES).wait(END_WITHIN_S)
+        os.kill(worker.pid, signal.SIGTERM)
+        assert worker.wait(10) == os.EX_OK
