@@ -27,8 +27,8 @@ def pack(input: dict[str, Any]) -> dict[str, Any]:
 
 @task("shop/ship")
 def ship(input: dict[str, Any]) -> dict[str, Any]:
-    """Fails until there is a sign."""
-    if not Path(input["sign"]).exists():
+    """Fails until there is a courier, or a sign where none is named."""
+    if not Path(input.get("courier") or input["sign"]).exists():
         raise TaskError("NoCourier", "no courier has a place <left> for parcel P-7")
     return {"tracking": "T-1"}
 

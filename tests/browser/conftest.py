@@ -24,14 +24,17 @@ OpenPage: TypeAlias = "Callable[..., Page]"
 """Opens a page: the path, and `role`, `size`, `dark`."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium, as it is installed on this machine."""
+    """Headless Chromium, as it is installed on this machine.
+
+    Not for longer than a module: while it is there an event loop runs in the tests' thread.
+    """
     with chromium() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(browser: Browser) -> Iterator[Stack]:
     """An engine with the console's flows, served to those who have a key."""
     env = {"PENSTOCK_API_FLOWER_URL": FLOWER}
