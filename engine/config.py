@@ -98,8 +98,8 @@ class Settings(BaseSettings):
     user's in the machine's temporary one."""
 
     stream_memory: Path = Path("/dev/shm")
-    """Folder of shared memory, through which streams go between processes of one host while all
-    workers are on it; one that is not there: they go through Redis."""
+    """Folder of shared memory, through which streams go between processes of one host, callers
+    included, while all workers are on it; one that is not there: they go through Redis."""
 
     fleet_result_backend: SecretStr | None = None
     """Celery result backend of the workers that run `celery:` resources, such as

@@ -14,7 +14,7 @@ from streams.entry import LAST, Entry
 from streams.errors import StreamCancelled
 from streams.position import Position
 from streams.reader import StreamReader
-from streams.shared import MEMORY, SharedFolder, sweep
+from streams.shared import MEMORY, RING_WINDOWS, SharedFolder, Sharing, host_token, sweep
 from streams.spool import Spool
 from streams.standing import EdgeKeys, EdgeLimits, Standing
 from streams.stop import Stop
@@ -57,8 +57,9 @@ class Edge:
     `ttl_s`: life of the keys when nobody uses them. `idle_s`: how long an end waits for the other.
     `patience_s`: how long Redis may be away. `shared`: payloads go through `memory`; the two ends
     must be on one host, which `host_token` tells. Otherwise a Redis that keeps an append-only file
-    writes every payload to it. `run`: the key of the run it belongs to; it is
-    only made while that is on.
+    writes every payload to it. `may_share`: one window goes through Redis, and the rest as if
+    `shared` where the reader, made with this too, then turns out to see the same memory. `run`: the
+    key of the run it belongs to; it is only made while that is on.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Edge:
         idle_s: float = IDLE_S,
         patience_s: float = PATIENCE_S,
         shared: bool = False,
+        may_share: bool = False,
         memory: Path = MEMORY,
         run: str | None = None,
     ) -> None:
@@ -79,6 +81,7 @@ class Edge:
         self._limits = EdgeLimits(window_bytes, ttl_s, idle_s, patience_s)
         self._run = run
         self._is_shared = shared
+        self._may_share = may_share
         self._memory = memory
         self._memory_name = uuid.uuid4().hex
 
@@ -97,7 +100,7 @@ class Edge:
         verdict = self._commands.script("create", keys, self._limits.ttl_ms, self._memory_name)
         if verdict == b"GONE":
             raise StreamCancelled(f"{self.key} belongs to a run that is over")
-        if self._is_shared:
+        if self._is_shared or self._may_share:
             sweep(SWEEP_AFTER_TTLS * self._limits.ttl_s, self._memory)
 
     def writer(self, epoch: int, stop: Stop, *, resume_seq: int | None) -> StreamWriter:
@@ -112,7 +115,7 @@ class Edge:
             StreamCorrupt: it has less than `resume_seq` entries.
         """
         standing = self._standing("writer", epoch, stop)
-        return StreamWriter(standing, resume_seq, self._is_shared)
+        return StreamWriter(standing, resume_seq, self._sharing())
 
     def reader(self, epoch: int, stop: Stop, *, keep: Spool | None = None) -> StreamReader:
         """The reader from now on; older ones are fenced off. Atomic.
@@ -163,7 +166,19 @@ class Edge:
             SharedFolder(name.decode(), self.key, self._memory).delete()
 
     def _standing(self, role: str, epoch: int, stop: Stop) -> Standing:
-        return Standing(self._commands, self._keys, self._limits, role, epoch, stop, self._memory)
+        sees = host_token(self._memory) if role == "reader" and self._may_share else ""
+        return Standing(
+            self._commands, self._keys, self._limits, role, epoch, stop, self._memory, sees
+        )
+
+    def _sharing(self) -> Sharing | None:
+        window = self._limits.window_bytes
+        if self._is_shared:
+            return Sharing(window, (RING_WINDOWS - 1) * window)
+        if self._may_share:
+            token = host_token(self._memory)
+            return Sharing(window, window // 4, later_with=token) if token else None
+        return None
 
     def _look(self) -> tuple[Position, bytes | None, Entry | None]:
         """What was freed, out_seq, the last entry."""

@@ -24,12 +24,14 @@ class EdgeFigures:
         first_byte_s: when the first of them passed, counted from the making of the end; None: none
             has yet.
         blocked_s: how long it waited for the other end: a writer for credit, a reader for a chunk.
+        memory: whether a payload has passed through shared memory.
     """
 
     chunks: int = 0
     bytes: int = 0
     first_byte_s: float | None = None
     blocked_s: float = 0.0
+    memory: bool = False
     made_at: float = field(default_factory=time.monotonic, repr=False, compare=False)
 
     def moved(self, size: int) -> None:

@@ -199,7 +199,8 @@ class StreamReader:
         """Makes an entry ready, and keeps it where that is asked."""
         payload = entry.payload
         if entry.kind is Kind.CLAIM:
-            payload = self._rings.find(bytes(payload))
+            payload = self._found(bytes(payload))
+            self.figures.memory = True
         made = self._verified(entry, payload)
         if isinstance(made, Mark):
             kept = Entry(Kind.MARK, entry.position)
@@ -209,6 +210,14 @@ class StreamReader:
             self._keep.append(kept)
         self._ready.append(made)
         return _Read(self._next_id, self._at)
+
+    def _found(self, reference: bytes) -> memoryview:
+        """A payload in shared memory. What is gone from there may have gone with the edge."""
+        try:
+            return self._rings.find(reference)
+        except StreamLost:
+            self._standing.look()
+            raise
 
     def _verified(self, entry: Entry, payload: bytes | memoryview) -> Chunk | Mark:
         """The chunk or mark of an entry, if it is the one that must come next.

@@ -67,8 +67,9 @@ _VERBS = {"writer": "write", "reader": "read"}
 class Standing:
     """One end, which it takes from whoever has it. `role` is "writer" or "reader".
 
-    `memory`: the folder of shared memory on this host. `shared` is where its edge has its own part
-    of it, `found` what the script says of the edge.
+    `memory`: the folder of shared memory on this host; `sees`: the token of it that this end tells
+    the other one, or "". `shared` is where its edge has its own part of it, `found` what the script
+    says of the edge.
 
     Raises:
         StreamFenced: somebody with a newer epoch has it.
@@ -84,6 +85,7 @@ class Standing:
         epoch: int,
         stop: Stop,
         memory: Path,
+        sees: str = "",
     ) -> None:
         self.commands = commands.stopped_by(stop)
         self.keys = keys
@@ -93,7 +95,7 @@ class Standing:
         self._stop = stop
         self._moved_at = self._renewed_at = self._touched_at = time.monotonic()
         verdict, *self.found = self.commands.script(
-            _VERBS[role], keys.all()[:2], epoch, limits.ttl_ms
+            _VERBS[role], keys.all()[:2], epoch, limits.ttl_ms, sees
         )
         self.judge(verdict)
         self.shared = SharedFolder(self.found.pop(0).decode(), keys.stream, memory)
@@ -104,6 +106,10 @@ class Standing:
             raise StreamCancelled(f"{self.keys.stream} is gone: its run is over")
         if verdict == b"FENCED":
             raise StreamFenced(f"{self.keys.stream} has a newer {self._role} than {self.epoch}")
+
+    def told(self) -> str:
+        """The shared memory that the edge's newest reader has said it sees. Cost: O(1)."""
+        return (self.commands.call("HGET", self.keys.control, "sees") or b"").decode()
 
     def moved(self) -> None:
         """Notes that something moves."""

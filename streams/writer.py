@@ -19,7 +19,7 @@ from streams.errors import (
     StreamFenced,
 )
 from streams.position import START, Position
-from streams.shared import LEAST_BYTES, RING_WINDOWS, RingWriter
+from streams.shared import LEAST_BYTES, RingWriter, Sharing
 from streams.standing import Standing
 
 ALWAYS_TAKEN_BYTES = 1024 * 1024
@@ -35,11 +35,12 @@ class StreamWriter:
     those before, so its END has none, but the count, the bytes and the crc all the same.
     """
 
-    def __init__(self, standing: Standing, resume_seq: int | None, is_shared: bool = False) -> None:
+    def __init__(
+        self, standing: Standing, resume_seq: int | None, sharing: Sharing | None = None
+    ) -> None:
         self._standing = standing
-        window = standing.limits.window_bytes
         self._ring: RingWriter | None = None
-        self._ring_bytes = RING_WINDOWS * window if is_shared else 0
+        self._sharing = sharing
         head, freed = standing.found
         self._freed = Position.parse(freed).weight
         # What the edge holds: the position after its last entry, and how it ended, if it has.
@@ -183,6 +184,7 @@ class StreamWriter:
             self._explain_refusal(name)
             return
         if answer is None:
+            self._standing.shared.delete()  # the ring may have been made after the others were
             self._standing.judge(b"GONE")
 
     def _check_size(self, size: int) -> None:
@@ -212,15 +214,23 @@ class StreamWriter:
         """The entry with its payload in shared memory, where that can be."""
         if entry.kind is not Kind.CHUNK or len(entry.payload) < LEAST_BYTES:
             return entry
-        if self._ring_bytes:  # made once, when there is use for it
-            self._ring = self._standing.shared.ring(self._standing.epoch, self._ring_bytes)
-            self._ring_bytes = 0
+        self._share(entry.position.weight)
         if self._ring is None:
             return entry
         reference = self._ring.put(entry.payload, entry.position.weight, self._freed)
         if reference is None:
             return entry
+        self.figures.memory = True
         return Entry(Kind.CLAIM, entry.position, entry.headers, reference)
+
+    def _share(self, weight: int) -> None:
+        """Makes the ring, once, when there is use for it."""
+        sharing, standing = self._sharing, self._standing
+        if sharing is None or not sharing.is_due(weight, self._freed):
+            return
+        self._sharing = None
+        if sharing.later_with is None or sharing.later_with == standing.told():
+            self._ring = standing.shared.ring(standing.epoch, sharing)
 
     def _name(self, entry: Entry) -> str:
         return f"{self._standing.epoch}-{entry.position.seq}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from engine.runtime.heap import heap_environment
 from tests.waiting import wait_until
 
 READY_S = 60.0
@@ -38,7 +39,8 @@ class WorkerProcess:
         for source in tasks:
             self._command += ["--tasks", str(source)]
         self._command += options
-        self._env = os.environ | {"PENSTOCK_REDIS_URL": redis_url} | dict(env or {})
+        given = heap_environment() | {"PENSTOCK_REDIS_URL": redis_url} | dict(env or {})
+        self._env = os.environ | given
         self._tree = tree or Path(__file__).resolve().parents[1]
         self._log = tempfile.NamedTemporaryFile(prefix="worker-", suffix=".log")
         self._process: subprocess.Popen[bytes] | None = None

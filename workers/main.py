@@ -26,6 +26,7 @@ from engine.runtime.broker import Broker
 from engine.runtime.building import make_runtime
 from engine.runtime.connecting import quick_answer_s
 from engine.runtime.fleet import WorkerInfo
+from engine.runtime.heap import keep_heap_small
 from engine.runtime.logs import use_format
 from engine.runtime.probe import check_relayed_wire, check_wire
 from streams.shared import host_token
@@ -33,7 +34,6 @@ from tasks import loading, registry
 from workers.app import make_worker_app
 from workers.keeper import Aside, Keeper
 from workers.leaving import Leaving
-from workers.memory import keep_in_one_arena
 from workers.relay import attach_relay
 from workers.tracing import attach_tracing
 
@@ -56,7 +56,7 @@ def run_worker(url: str, settings: Settings, options: WorkerOptions) -> None:
         BrokerUnavailable: a broker other than Redis refuses us; one that is away is waited for.
         InvalidArgument: traces are wanted, and the extra for them is not installed.
     """
-    keep_in_one_arena()
+    keep_heap_small()
     app = make_worker_app(url, settings)
     if settings.other_broker(url) is None:
         check_wire(app, url)

@@ -9,6 +9,7 @@ from engine.cli.owned_process import OwnedProcess
 from engine.cli.worker import worker_command
 from engine.config import Settings, load_settings, variable_of
 from engine.runtime.embedded import EmbeddedRedis
+from engine.runtime.heap import heap_environment
 
 RESOURCE_GRACE_S = 1.0
 """Nobody but the command's own worker will ever serve its tasks: no use in waiting for others."""
@@ -38,7 +39,7 @@ def own_worker(
     """A worker for that Redis with these tasks, not started yet."""
     named = [word for source in tasks for word in ("--tasks", source)]
     command = worker_command(["--while-stdin", "--log-level", "warning", *named, *options])
-    given = {**environment_at(url), **(environment or {})}
+    given = {**heap_environment(), **environment_at(url), **(environment or {})}
     return OwnedProcess("worker", command, given, lambda line: line == "ready", say)
 
 

@@ -7,6 +7,8 @@ import sys
 
 import typer
 
+from engine.runtime.heap import heap_environment
+
 
 def add(app: typer.Typer) -> None:
     """Registers the command; its options belong to the worker, which also prints its help."""
@@ -16,7 +18,7 @@ def add(app: typer.Typer) -> None:
 
 def worker(context: typer.Context) -> None:
     """Run the steps of flows, until Ctrl-C. (See its own --help.)"""
-    os.execv(sys.executable, worker_command(context.args))
+    os.execve(sys.executable, worker_command(context.args), os.environ | heap_environment())
 
 
 def worker_command(options: list[str]) -> list[str]:

@@ -86,6 +86,14 @@ class Fleet:
             self._read_at = time.monotonic()
         return self._workers
 
+    def memory(self) -> str:
+        """Names the shared memory that all live workers see; "": they see none, or several.
+
+        Cost: O(workers).
+        """
+        seen = {worker.memory for worker in self.workers(fresh=True)}
+        return seen.pop() if len(seen) == 1 else ""
+
     def slots(self) -> int:
         """Slots of all live workers, at least 1."""
         return max(1, sum(worker.slots for worker in self.workers()))

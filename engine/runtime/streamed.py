@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from types import TracebackType
 from typing import Protocol, TypeAlias
@@ -222,16 +222,19 @@ class _Reading:
         return True
 
     def _chunks(self, edge: Edge) -> Iterator[Chunk]:
-        reader = edge.reader(1, self.stop)
-        for chunk in reader:
-            yield chunk
-            reader.commit(chunk.seq)
+        with closing(edge.reader(1, self.stop)) as reader:
+            for chunk in reader:
+                yield chunk
+                reader.commit(chunk.seq)
 
 
 def _send(caller: Caller, stop: Stop, source: Source) -> None:
     """Writes the source; when it raises, that is how the stream fails."""
-    with suppress(StreamError, *STORE_ERRORS):  # the execution says what has become of it
-        writer = caller.source().writer(1, stop, resume_seq=None)
+    # What becomes of it the execution says.
+    with (
+        suppress(StreamError, *STORE_ERRORS),
+        closing(caller.source().writer(1, stop, resume_seq=None)) as writer,
+    ):
         try:
             for part in parts_of(source):
                 writer.write(part)

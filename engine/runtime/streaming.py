@@ -181,13 +181,13 @@ class Caller:
 
     # by both
 
-    def source(self) -> Edge:
-        """The edge on which the caller sends."""
-        return self._edge(self.source_key)
+    def source(self, may_share: bool = True) -> Edge:
+        """The edge on which the caller sends. `may_share`: see Edge."""
+        return self._edge(self.source_key, may_share)
 
     def sink(self, run: str) -> Edge:
         """The edge on which a run writes to the caller; `run`: as `next_run` gives it."""
-        return self._edge(f"{self._prefix}:{run}:out")
+        return self._edge(f"{self._prefix}:{run}:out", may_share=True)
 
     # by the stream
 
@@ -225,9 +225,16 @@ class Caller:
         settled: str | None = pipe.execute()[1]
         return settled
 
-    def _edge(self, key: str) -> Edge:
-        redis = self._streams.redis
-        return Edge(redis, key, window_bytes=WINDOW_BYTES, ttl_s=KEPT_S, idle_s=self._idle_s)
+    def _edge(self, key: str, may_share: bool) -> Edge:
+        return Edge(
+            self._streams.redis,
+            key,
+            window_bytes=WINDOW_BYTES,
+            ttl_s=KEPT_S,
+            idle_s=self._idle_s,
+            may_share=may_share,
+            memory=self._streams.settings.stream_memory,
+        )
 
 
 def run_name(run: str) -> str:

@@ -11,7 +11,7 @@ from tasks.image.bands import Band
 from tasks.image.errors import invalid_bands
 from tasks.image.header import Header, is_header
 from tasks.image.inputs import CompressInput
-from tasks.image.pixels import fitted, fitting_mode
+from tasks.image.pixels import Canvas, fitted, fitting_mode
 from tasks.image.scaling import scaled
 from tasks.registry import task
 
@@ -29,13 +29,14 @@ def compress(input: CompressInput, ctx: TaskContext) -> None:
         TaskError: `UnsupportedImage`, the format cannot hold such pixels; `ImageTooLarge`, it
             cannot be so wide or high.
     """
+    canvas = Canvas()
     chunks = ctx.read() if input.scale == 1 else scaled(ctx.read(), input.scale)
     for chunk in chunks:
         if is_header(chunk):
             header = _header(Header.of(chunk), input)
             ctx.write(header.payload(), header.headers())
         else:
-            piece = _piece(Band.of(chunk), input)
+            piece = _piece(Band.of(chunk), input, canvas)
             ctx.write(piece.data, piece.headers())
 
 
@@ -44,7 +45,7 @@ def _header(header: Header, input: CompressInput) -> Header:
     return replace(header, format=format, mode=fitting_mode(header.mode, format))
 
 
-def _piece(band: Band, input: CompressInput) -> Band:
+def _piece(band: Band, input: CompressInput, canvas: Canvas) -> Band:
     if band.kind != "raw":
         raise invalid_bands("what comes in is compressed already: use image:compress once")
     format = input.format or band.format
@@ -52,7 +53,7 @@ def _piece(band: Band, input: CompressInput) -> Band:
     band = replace(band, mode=fitting_mode(band.mode, format), format=format, data=data)
     match format:
         case "jpeg":
-            return jpeg_pieces.encode(band, input.quality, input.subsampling)
+            return jpeg_pieces.encode(band, input.quality, input.subsampling, canvas)
         case "png":
             return png_pieces.encode(band)
         case _:

@@ -31,10 +31,19 @@ def painted(image: Image.Image, mark: Mark, y: int) -> Image.Image:
     corners = _corners(mark, y, image.height)
     if image.mode.endswith("A"):
         return _composite(image, mark.image, corners)
-    alpha, ink = mark.image.getchannel("A"), mark.image.convert("RGB").convert(image.mode)
-    for corner in corners:
-        image.paste(ink, corner, alpha)
+    inks: dict[int, tuple[Image.Image, Image.Image]] = {}
+    for left, top in corners:
+        if top not in inks:
+            inks[top] = _ink(mark.image, top, image)
+        ink, alpha = inks[top]
+        image.paste(ink, (left, max(top, 0)), alpha)
     return image
+
+
+def _ink(mark: Image.Image, top: int, image: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """The colours of a mark at `top` in an image, as far as it lies in it, and where it is seen."""
+    part = mark.crop((0, max(-top, 0), mark.width, min(mark.height, image.height - top)))
+    return part.convert("RGB").convert(image.mode), part.getchannel("A")
 
 
 def _corners(mark: Mark, y: int, rows: int) -> list[Corner]:

@@ -18,7 +18,7 @@ from PIL import Image
 from tasks.image.bands import JPEG_SIDE, Band
 from tasks.image.errors import invalid_bands, too_large
 from tasks.image.memory_file import written
-from tasks.image.pixels import image_of
+from tasks.image.pixels import Canvas
 
 _SOS, _EOI = 0xDA, b"\xff\xd9"
 _SOF = (0xC0, 0xC1)
@@ -58,8 +58,8 @@ def needs_neighbours(band: Band) -> bool:
     return block_rows(band) == 16
 
 
-def encode(band: Band, quality: int, subsampling: str) -> Band:
-    """The piece of a raw band; its mode must be L, RGB or CMYK.
+def encode(band: Band, quality: int, subsampling: str, canvas: Canvas) -> Band:
+    """The piece of a raw band; its mode must be L, RGB or CMYK. `canvas`: what to encode it from.
 
     Raises:
         TaskError: `ImageTooLarge`, no JPEG can be as wide or high as the picture.
@@ -69,20 +69,25 @@ def encode(band: Band, quality: int, subsampling: str) -> Band:
             f"a JPEG has at most {JPEG_SIDE} pixels a side, the picture is {band.width} x "
             f"{band.height}: set format to png or tiff, or scale it down"
         )
-    image = image_of(band.mode, band.width, band.rows, band.data)
+    image = canvas.showing(band.mode, band.width, band.rows, band.data)
     return _piece(band, image, quality, subsampling)
 
 
-def encode_again(bands: Sequence[Band], image: Image.Image) -> Iterator[Band]:
-    """The same pieces with other pixels, in `image` from the first of them downwards."""
+def encode_again(bands: Sequence[Band], image: Image.Image, top: int) -> Iterator[Band]:
+    """The same pieces with other pixels: those of `image`, from the picture's row `top` on."""
     for band in bands:
-        y = band.y - bands[0].y
+        y = band.y - top
         part = image.crop((0, y, band.width, y + band.rows))
         yield _piece(band, part, band.quality, band.subsampling)
 
 
-def decode(bands: Sequence[Band], before: Band | None, after: Band | None) -> Image.Image:
+def decode(
+    bands: Sequence[Band], before: Band | None, after: Band | None
+) -> tuple[Image.Image, int]:
     """The pixels of pieces that follow each other, as they come out of the whole file.
+
+    Rows above and below may come along, whose colours are not right. The second of the answer is
+    the picture's row that the first of these pixels belongs to.
 
     Args:
         bands: The pieces.
@@ -101,7 +106,8 @@ def decode(bands: Sequence[Band], before: Band | None, after: Band | None) -> Im
         pieces.append(_rows_of_blocks(after)[0])
     file = b"\xff\xd8" + first.with_height(above + rows + below) + joined(pieces) + _EOI
     image = Image.open(io.BytesIO(file), formats=["JPEG"])
-    return image.crop((0, above, image.width, above + rows))
+    image.load()
+    return image, bands[0].y - above
 
 
 def _piece(band: Band, image: Image.Image, quality: int, subsampling: str) -> Band:

@@ -39,6 +39,26 @@ def image_of(mode: str, width: int, rows: int, data: BytesLike) -> Image.Image:
     return Image.frombuffer(mode, (width, rows), readable(data), "raw", mode, 0, 1)
 
 
+class Canvas:
+    """Shows pixels as Pillow's picture, in the same memory each time.
+
+    Pillow has RGB in four bytes a pixel, so that it must copy; a new picture for each band would
+    also be zeroed first, and have passed out of the processor's cache.
+    """
+
+    def __init__(self) -> None:
+        self._image = Image.new("RGB", (0, 0))
+
+    def showing(self, mode: str, width: int, rows: int, data: BytesLike) -> Image.Image:
+        """A picture of 8 bits a sample, valid until the next call."""
+        if mode != "RGB":
+            return image_of(mode, width, rows, data)
+        if self._image.size != (width, rows):
+            self._image = Image.new(mode, (width, rows))
+        self._image.frombytes(readable(data))
+        return self._image
+
+
 def readable(data: BytesLike) -> bytes:
     """The same object: Pillow reads any of them in place, though its types say otherwise."""
     return cast(bytes, data)

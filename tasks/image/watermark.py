@@ -84,8 +84,9 @@ class Marking:
     def _draw_waiting(self, below: Band | None) -> None:
         assert self._mark is not None
         bands, self._waiting = self._waiting, []
-        image = painted(jpeg_pieces.decode(bands, self._above, below), self._mark, bands[0].y)
-        for band in jpeg_pieces.encode_again(bands, image):
+        image, top = jpeg_pieces.decode(bands, self._above, below)
+        image = painted(image, self._mark, top)
+        for band in jpeg_pieces.encode_again(bands, image, top):
             self._write(band)
         self.touched += len(bands)
         self._above = bands[-1]

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from redis import Redis
 
+from engine.config import Settings
 from engine.core.events import EventType
 from engine.runtime.embedded import EmbeddedRedis
 from engine.runtime.engine import Engine
@@ -79,12 +81,46 @@ class Stack:
         given = {"place": str(self.place)} | dict(input or {})
         return self.engine.stream(flow, given, source)
 
+    @property
+    def spool(self) -> Path:
+        """Where its workers keep what streams have read."""
+        return Path(self.env["TMPDIR"]) / f"penstock-spool-{os.getuid()}"
+
+    @property
+    def memory(self) -> Path:
+        """Its shared memory."""
+        return Path(self.env["PENSTOCK_STREAM_MEMORY"])
+
+    def rings(self) -> list[Path]:
+        """The files that there are in shared memory."""
+        return [path for path in self.memory.rglob("*") if path.is_file()]
+
     def assert_nothing_left(self) -> None:
         """After the end: of streams there are no keys, no files, nothing in shared memory."""
         with suppress(AssertionError):
             wait_until(lambda: not self.left(), GONE_WITHIN_S)
         left = self.left()
         assert left == [], left
+
+    def assert_nothing_held(self) -> None:
+        """After the end: nobody has a file of a spool or of shared memory open, or mapped."""
+        with suppress(AssertionError):
+            wait_until(lambda: not self.held())
+        held = self.held()
+        assert held == [], held
+
+    def held(self) -> list[str]:
+        """The files of streams that its workers, or this process, have open or mapped."""
+        parents = [psutil.Process(worker.pid) for worker in self.workers]
+        children = [child for parent in parents for child in parent.children()]
+        names: list[str] = []
+        for process in (psutil.Process(), *parents, *children):
+            for link in Path(f"/proc/{process.pid}/fd").iterdir():
+                with suppress(FileNotFoundError):  # the one that lists them
+                    names.append(os.readlink(link))
+            maps = Path(f"/proc/{process.pid}/maps").read_text()
+            names += [line.split(maxsplit=5)[-1] for line in maps.splitlines()]
+        return [name for name in names if name.startswith((str(self.spool), str(self.memory)))]
 
     def left(self) -> list[str]:
         """What is left of streams, but for counters of epochs, which have a life of their own."""
@@ -93,9 +129,8 @@ class Stack:
             found = [key for key in keys if not key.endswith(":epoch")] + without_ttl(redis)
             seats: Any = redis.zrange(self.engine.runtime.store.keys.seats, 0, -1)
             found += [f"seat {seat}" for seat in seats]
-        folder = Path(self.env["PENSTOCK_STREAM_SPOOL"])
-        spooled = [str(path) for path in folder.rglob("*")] if folder.exists() else []
-        return found + spooled + _rings(Path(self.env["PENSTOCK_STREAM_MEMORY"]))
+        spooled = [str(path) for path in self.spool.rglob("*")] if self.spool.exists() else []
+        return found + spooled + [str(path) for path in self.memory.glob("*/*")]
 
     def traced(self, stage: str, place: Path | None = None) -> dict[int, list[int]]:
         """The numbers of the chunks that each process has worked at, as its stage."""
@@ -109,17 +144,21 @@ def stack(
 ) -> Iterator[Stack]:
     """A stack with a worker for each of `slots`."""
     memory = tempfile.mkdtemp(prefix="penstock-test-", dir=SHARED if SHARED.exists() else place)
+    temporary = place / "temporary"
+    temporary.mkdir()
     kept = {
         **QUICK,
         "PENSTOCK_STREAM_MEMORY": memory,
-        "PENSTOCK_STREAM_SPOOL": str(place / "spool"),
+        "TMPDIR": str(temporary),
         "PENSTOCK_STORAGE_ALLOW": place.as_uri(),
         **(env or {}),
     }
     with EmbeddedRedis() as server:
         traces = place / "traces"
         traces.mkdir()
-        made = Stack(Engine(server.url), server.url, traces, server, kept)
+        # It sees the memory that the workers see, as programs of one host do.
+        engine = Engine(server.url, Settings(stream_memory=Path(kept["PENSTOCK_STREAM_MEMORY"])))
+        made = Stack(engine, server.url, traces, server, kept)
         try:
             for count in slots:
                 made.worker(count)
@@ -190,8 +229,3 @@ def plain(cause: str | None) -> bool:
 
 def _run(stack: Stack, streamed: StreamedExecution) -> Any:
     return streamed.execution.describe()
-
-
-def _rings(memory: Path) -> list[str]:
-    """What there is in shared memory, but for the folder of all runs."""
-    return [str(path) for path in memory.glob("*/*")]

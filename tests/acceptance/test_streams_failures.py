@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from redis import Redis
 
@@ -233,22 +230,7 @@ def test_what_a_failed_stream_has_kept_holds_no_disk_and_no_memory_any_more(flee
         name = f"kept_{number}"
         found = failure(fleet, name, stream_step("cut", "fail", "tell", more=SPREAD), source=SOURCE)
         assert found[0] == "Test.Broken"
-    with suppress(AssertionError):
-        wait_until(lambda: not _held(fleet))
-    assert _held(fleet) == []
-
-
-def _held(fleet: Stack) -> list[str]:
-    parents = [psutil.Process(worker.pid) for worker in fleet.workers]
-    names: list[str] = []
-    for process in [*parents, *(child for parent in parents for child in parent.children())]:
-        for link in Path(f"/proc/{process.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # the one that lists them
-                names.append(os.readlink(link))
-        maps = Path(f"/proc/{process.pid}/maps").read_text()
-        names += [line.split(maxsplit=5)[-1] for line in maps.splitlines()]
-    folders = fleet.env["PENSTOCK_STREAM_SPOOL"], fleet.env["PENSTOCK_STREAM_MEMORY"]
-    return [name for name in names if name.startswith(folders)]
+    fleet.assert_nothing_held()
 
 
 @pytest.mark.parametrize("fuse", [FUSED, SPREAD])

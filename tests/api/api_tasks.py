@@ -40,13 +40,13 @@ def echo(input: dict[str, Any], ctx: TaskContext) -> None:
 
 @task("api/give", stream=True)
 def give(input: dict[str, Any], ctx: TaskContext) -> None:
-    """Writes `count` chunks of `size` bytes; then fails if it is to, or waits for a sign."""
+    """Writes `count` chunks of `size` bytes, waits for a sign if it is to, and then fails, too."""
     for number in range(input["count"]):
         ctx.write(bytes([number % 256]) * input.get("size", 1000))
-    if input.get("fails"):
-        raise TaskError("Broken", "after the last chunk")
     if place := input.get("waits"):
         wait_until(Path(place).exists, PATIENCE_S)
+    if input.get("fails"):
+        raise TaskError("Broken", "after the last chunk")
 
 
 @task("api/swallow", stream=True)

@@ -90,15 +90,15 @@ def test_a_failure_before_the_first_byte_is_a_status(stack: Stack) -> None:
     assert _status(stack, "give", answer.headers["penstock-execution"]) == "Failed"
 
 
-def test_a_failure_after_it_breaks_the_body_off(stack: Stack) -> None:
-    answer = b""
+def test_a_failure_after_it_breaks_the_body_off(stack: Stack, tmp_path: Path) -> None:
+    go, answer = tmp_path / "go", b""
+    given = {"count": 3, "fails": True, "waits": str(go)}
     with pytest.raises(httpx.RemoteProtocolError):
-        with stack.client.stream(
-            "POST", _path("give", input={"count": 3, "fails": True}, name="breaks")
-        ) as streamed:
+        with stack.client.stream("POST", _path("give", input=given, name="breaks")) as streamed:
             assert streamed.status_code == 200
             for part in streamed.iter_raw():
                 answer += part
+                go.touch()
     assert len(answer) in (1000, 2000, 3000)
     assert stack.engine.describe_execution("give", "breaks").error == "Broken"
     assert "Traceback" not in stack.api.log

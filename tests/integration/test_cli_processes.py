@@ -29,11 +29,13 @@ steps:
   - {type: task, name: shout, resourceArn: shout}
 """
 TASKS = """\
+import os
+
 from penstock import task
 
 @task("shout")
 def shout(input, ctx):
-    return {"text": input["text"].upper()}
+    return {"text": input["text"].upper(), "told": os.environ.get("GLIBC_TUNABLES")}
 """
 
 
@@ -54,12 +56,15 @@ def test_a_worker_says_ready_and_serves_its_tasks_and_the_shipped_ones(
     words = ["worker", "--tasks", "my_tasks.py", *options]
     with Background(PENSTOCK, *words, cwd=folder, env=env) as worker:
         worker.says("ready")
+        began_with = Path(f"/proc/{worker.process.pid}/environ").read_bytes().split(b"\0")
+        assert any(each.startswith(b"GLIBC_TUNABLES=") for each in began_with)
         engine = Engine(redis_url)
         served = engine.runtime.fleet.workers()[0]
         assert {"shout", "oss:restore"} <= set(served.tasks)
         engine.create_flow("shout", FLOW)
         execution = engine.start_execution("shout", {"text": "hey"}).wait(20)
         assert execution.output is not None and execution.output["text"] == "HEY"
+        assert execution.output["told"] is None, "what tasks start would inherit it"
         assert worker.end(signal.SIGTERM) == 0
     assert processes_of(folder) == []
 

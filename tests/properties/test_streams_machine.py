@@ -37,6 +37,7 @@ from streams.writer import StreamWriter
 from tests.edges import KEY, binary, rings
 
 WINDOW = 20_000
+WAYS = ("redis", "shared", "may_share")
 SIZES = (0, 1, 3000, 5000, 9000, 30_000)
 MACHINE = settings(
     max_examples=30,
@@ -69,11 +70,18 @@ class EdgeMachine(RuleBasedStateMachine):
         self.old_writers: list[StreamWriter] = []
         self.old_readers: list[StreamReader] = []
 
-    @initialize(stateful=st.booleans(), shared=st.booleans(), lossy=st.booleans())
-    def create(self, stateful: bool, shared: bool, lossy: bool) -> None:
+    @initialize(stateful=st.booleans(), way=st.sampled_from(WAYS), lossy=st.booleans())
+    def create(self, stateful: bool, way: str, lossy: bool) -> None:
         self.stateful = stateful
         client = self.lossy if lossy else self.client
-        self.edge = Edge(client, KEY, window_bytes=WINDOW, shared=shared, idle_s=0.005)
+        self.edge = Edge(
+            client,
+            KEY,
+            window_bytes=WINDOW,
+            idle_s=0.005,
+            shared=way == "shared",
+            may_share=way == "may_share",
+        )
         self.edge.create()
         self.rings = rings(self.client)
         self.writer, self.reader = self._new_writer(None), self._new_reader()
@@ -237,8 +245,12 @@ class EdgeMachine(RuleBasedStateMachine):
         keep = Spool(self.folder, "input") if self.stateful else None
         return self.edge.reader(self.epoch, Stop(), keep=keep)
 
-    def _late_calls(self) -> list[Callable[[], object]]:
-        calls: list[Callable[[], object]] = [lambda: self.reader.commit(self.read, 1_000_000)]
+    def _late_calls(self) -> list[Callable[[], None]]:
+        def commit() -> None:
+            self.reader.commit(self.read, 1_000_000)
+            self.reader.flush()  # it may have waited for others
+
+        calls: list[Callable[[], None]] = [commit]
         if not self.ended:
             calls.append(lambda: self.writer.write(b"late"))
         return calls

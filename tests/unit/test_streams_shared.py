@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from streams.edge import Edge
-from streams.errors import StreamLost
-from streams.shared import LEAST_BYTES, SharedFolder, host_token, remove_run, sweep
+from streams.errors import StreamCancelled, StreamLost
+from streams.shared import LEAST_BYTES, SharedFolder, Sharing, host_token, remove_run, sweep
 from streams.stop import Stop
 from tests.edges import KEY, binary, rings
 
 RING = 64 * 1024
+WINDOW = RING // 2
+SHARING = Sharing(WINDOW, RING - WINDOW)
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def folder(tmp_path: Path) -> SharedFolder:
 
 
 def test_a_payload_is_found_by_its_reference(folder: SharedFolder) -> None:
-    ring = folder.ring(1, RING)
+    ring = folder.ring(1, SHARING)
     assert ring is not None
     payload = os.urandom(10_000)
     reference = ring.put(payload, weight=1, freed=0)
@@ -35,7 +38,7 @@ def test_a_payload_is_found_by_its_reference(folder: SharedFolder) -> None:
 
 
 def test_what_is_small_or_has_no_place_is_not_taken(folder: SharedFolder) -> None:
-    ring = folder.ring(1, RING)
+    ring = folder.ring(1, SHARING)
     assert ring is not None
     assert ring.put(bytes(LEAST_BYTES - 1), 1, 0) is None
     assert ring.put(bytes(RING + 1), 1, 0) is None
@@ -48,7 +51,7 @@ def test_what_is_small_or_has_no_place_is_not_taken(folder: SharedFolder) -> Non
 def test_a_ring_never_overwrites_what_is_outstanding(moves: list[tuple[int, int]]) -> None:
     folder = SharedFolder("run", f"ring test {os.getpid()}")
     folder.delete()  # of a run before that has failed
-    ring = folder.ring(1, RING)
+    ring = folder.ring(1, SHARING)
     assert ring is not None
     reader = folder.rings()
     held: list[tuple[int, bytes, bytes]] = []
@@ -63,27 +66,66 @@ def test_a_ring_never_overwrites_what_is_outstanding(moves: list[tuple[int, int]
     folder.delete()
 
 
+@given(
+    st.sampled_from((1, 2, 4)),
+    st.lists(st.tuples(st.integers(1, 1000), st.integers(1, 6)), max_size=60),
+)
+def test_no_payload_larger_than_the_spare_lacks_a_place(
+    part: int, moves: list[tuple[int, int]]
+) -> None:
+    """Whatever the reader frees, and when: what has credit need not go through Redis."""
+    folder = SharedFolder("run", f"ring place test {os.getpid()}")
+    folder.delete()  # of a run before that has failed
+    spare = WINDOW // part
+    ring = folder.ring(1, Sharing(WINDOW, spare))
+    assert ring is not None
+    held: list[tuple[int, int]] = []
+    weight = 0
+    for share, commits in moves:
+        size = LEAST_BYTES + (spare - LEAST_BYTES) * share // 1000
+        freed = held[commits - 1][0] if commits <= len(held) else 0
+        while held and weight + size - freed > WINDOW and freed < weight:
+            freed = next(after for after, _ in held if after > freed)
+        held = [entry for entry in held if entry[0] > freed]
+        weight += size
+        assert ring.put(bytes(size), weight, freed) is not None
+        held.append((weight, size))
+    folder.delete()
+
+
+def test_little_more_than_the_window_of_a_ring_is_ever_used(folder: SharedFolder) -> None:
+    ring = folder.ring(1, SHARING)
+    assert ring is not None
+    size = LEAST_BYTES
+    begins = []
+    for n in range(1, 200):
+        reference = ring.put(bytes(size), n * size, freed=(n - WINDOW // size) * size)
+        assert reference is not None
+        begins.append(int(reference.split()[2]))
+    assert max(begins) + size <= WINDOW + size
+
+
 def test_no_ring_is_made_where_memory_is_short(folder: SharedFolder, tmp_path: Path) -> None:
-    assert folder.ring(1, 1 << 60) is None
-    assert SharedFolder("run", "edge", memory=tmp_path / "none").ring(1, RING) is None
+    assert folder.ring(1, Sharing(1 << 60, 0)) is None
+    assert SharedFolder("run", "edge", memory=tmp_path / "none").ring(1, SHARING) is None
 
 
 def test_a_ring_that_is_there_is_not_written_over(folder: SharedFolder) -> None:
-    ring = folder.ring(1, RING)
+    ring = folder.ring(1, SHARING)
     assert ring is not None
     payload = os.urandom(LEAST_BYTES)
     reference = ring.put(payload, weight=1, freed=0)
-    assert reference is not None and folder.ring(1, RING) is None
+    assert reference is not None and folder.ring(1, SHARING) is None
     assert folder.rings().find(reference) == payload
 
 
 def test_a_folder_that_others_may_read_is_not_used(tmp_path: Path) -> None:
     (tmp_path / f"penstock-{os.getuid()}").mkdir(mode=0o755)
-    assert SharedFolder("run", "edge", memory=tmp_path).ring(1, RING) is None
+    assert SharedFolder("run", "edge", memory=tmp_path).ring(1, SHARING) is None
 
 
 def test_a_reference_of_another_memory_is_lost(folder: SharedFolder, tmp_path: Path) -> None:
-    ring = folder.ring(1, RING)
+    ring = folder.ring(1, SHARING)
     assert ring is not None
     reference = ring.put(bytes(LEAST_BYTES), 1, 0)
     assert reference is not None
@@ -100,7 +142,7 @@ def test_a_reference_of_another_memory_is_lost(folder: SharedFolder, tmp_path: P
 def test_old_folders_are_swept_and_those_in_use_stay(tmp_path: Path) -> None:
     folders = {name: SharedFolder(name, "edge", memory=tmp_path) for name in ("old", "used")}
     for each in folders.values():
-        each.ring(1, RING)
+        each.ring(1, SHARING)
     root = tmp_path / f"penstock-{os.getuid()}"
     for path in root.rglob("*"):
         os.utime(path, (0, 0))
@@ -136,4 +178,124 @@ def test_a_shared_edge_with_no_room_sends_through_redis(any_redis: Redis) -> Non
     writer, reader = edge.writer(1, Stop(), resume_seq=None), edge.reader(1, Stop())
     writer.write(bytes(100_000))
     assert bytes(next(iter(reader))) == bytes(100_000)
+    edge.delete()
+
+
+def halves(edge: Edge, count: int) -> tuple[list[bytes], list[bytes]]:
+    """Sends so many chunks, each read before the next: what was sent, and what came."""
+    writer, reader = edge.writer(1, Stop(), resume_seq=None), edge.reader(1, Stop())
+    sent, came = [os.urandom(10_000) for _ in range(count)], []
+    chunks = iter(reader)
+    for payload in sent:
+        writer.write(payload)
+        chunk = next(chunks)
+        reader.commit(chunk.seq)
+        reader.flush()
+        came.append(bytes(chunk))
+    assert writer.figures.memory == reader.figures.memory
+    return sent, came
+
+
+def test_an_edge_that_may_share_does_so_after_a_window(any_redis: Redis) -> None:
+    client = binary(any_redis)
+    edge = Edge(client, KEY, window_bytes=50_000, may_share=True)
+    edge.create()
+    files = rings(client)
+    sent, came = halves(edge, 4)
+    assert came == sent and files() == 0
+    edge.delete()
+    edge.create()
+    files = rings(client)
+    sent, came = halves(edge, 20)
+    assert came == sent and files() == 1
+    edge.delete()
+    assert files() == 0
+
+
+@pytest.mark.parametrize("seen", ["another memory", "none", "untold"])
+def test_an_edge_that_may_share_does_not_with_a_reader_elsewhere(
+    any_redis: Redis, tmp_path: Path, seen: str
+) -> None:
+    client = binary(any_redis)
+    memory = tmp_path / "none" if seen == "none" else tmp_path
+    here = Edge(client, KEY, window_bytes=20_000, may_share=True)
+    there = Edge(client, KEY, window_bytes=20_000, may_share=seen != "untold", memory=memory)
+    here.create()
+    files = rings(client)
+    writer, reader = here.writer(1, Stop(), resume_seq=None), there.reader(1, Stop())
+    for n in range(10):
+        writer.write(bytes([n]) * 10_000)
+        chunk = next(iter(reader))
+        reader.commit(chunk.seq)
+        reader.flush()
+        assert chunk == bytes([n]) * 10_000
+    assert files() == 0 and not writer.figures.memory
+    here.delete()
+
+
+def test_memory_that_goes_with_its_edge_is_not_lost(any_redis: Redis, tmp_path: Path) -> None:
+    """A reader that has the reference, and not yet the ring: the next run goes on."""
+    edge = Edge(binary(any_redis), KEY, window_bytes=50_000, shared=True, memory=tmp_path)
+    edge.create()
+    writer, reader = edge.writer(1, Stop(), resume_seq=None), edge.reader(1, Stop())
+    writer.write(bytes(10_000))
+    shutil.rmtree(tmp_path / f"penstock-{os.getuid()}")
+    with pytest.raises(StreamLost, match="no longer"):
+        next(iter(reader))
+    edge.delete()
+    edge.create()
+    writer, reader = edge.writer(1, Stop(), resume_seq=None), edge.reader(1, Stop())
+    writer.write(bytes(10_000))
+    found = reader._rings.find
+
+    def late(reference: bytes) -> memoryview:
+        edge.delete()
+        return found(reference)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader._rings, "find", late)
+        with pytest.raises(StreamCancelled, match="gone"):
+            next(iter(reader))
+
+
+def test_a_ring_that_is_made_after_its_edge_has_gone_goes_too(any_redis: Redis) -> None:
+    client = binary(any_redis)
+    edge = Edge(client, KEY, window_bytes=50_000, shared=True)
+    edge.create()
+    files = rings(client)
+    writer = edge.writer(1, Stop(), resume_seq=None)
+    edge.delete()
+    with pytest.raises(StreamCancelled):
+        writer.write(bytes(10_000))
+    assert files() == 0
+
+
+def test_a_first_chunk_larger_than_the_window_does_not_keep_an_edge_from_sharing(
+    any_redis: Redis,
+) -> None:
+    edge = Edge(binary(any_redis), KEY, window_bytes=20_000, may_share=True)
+    edge.create()
+    writer = edge.writer(1, Stop(), resume_seq=None)
+    writer.write(bytes(30_000))
+    reader = edge.reader(1, Stop())
+    for size in (30_000, 10_000, 10_000):
+        if size < 30_000:
+            writer.write(bytes(size))
+        chunk = next(iter(reader))
+        reader.commit(chunk.seq)
+        reader.flush()
+        assert chunk == bytes(size)
+    assert writer.figures.memory
+    edge.delete()
+
+
+def test_a_folder_in_the_way_keeps_nobody_from_sending(any_redis: Redis, tmp_path: Path) -> None:
+    (tmp_path / f"penstock-{os.getuid()}").touch()
+    edge = Edge(
+        binary(any_redis), KEY, window_bytes=20_000, shared=True, may_share=True, memory=tmp_path
+    )
+    edge.create()
+    writer, reader = edge.writer(1, Stop(), resume_seq=None), edge.reader(1, Stop())
+    writer.write(bytes(10_000))
+    assert next(iter(reader)) == bytes(10_000)
     edge.delete()

@@ -51,6 +51,7 @@ class Opening:
         self._plan = plan
         self._memory = memory
         self._streams = runtime.streams
+        self._fleet = runtime.fleet
         self._identity = work.pointer.execution_id
         self._caller = runtime.streams.caller(self._identity)
         self._held = ExitStack()
@@ -125,7 +126,18 @@ class Opening:
         if not self._plan.from_caller:
             return None
         spool = self._spool("source") if keeps else None
-        return self._caller.source().reader(taking.epoch, taking.stop, keep=spool)
+        edge = self._caller.source(may_share=self._may_read_memory())
+        reader = edge.reader(taking.epoch, taking.stop, keep=spool)
+        self._held.callback(reader.close)
+        return reader
+
+    def _may_read_memory(self) -> bool:
+        """True if whoever may go on with what a caller has sent will find it in this memory.
+
+        A spool of its own stands for workers on other hosts, now or later.
+        """
+        here = self._streams.settings.stream_spool is None
+        return here and self._fleet.memory() == self._memory
 
     def _writer(self, taking: Taking, resume_seq: int | None) -> Writer:
         seat = taking.seat
@@ -147,7 +159,9 @@ class Opening:
         if not self._plan.to_caller:
             return Tally(None, whole)
         edge = self._caller.sink(self._bridge.run)
-        return Tally(edge.writer(taking.epoch, taking.stop, resume_seq=resume_seq), whole)
+        writer = edge.writer(taking.epoch, taking.stop, resume_seq=resume_seq)
+        self._held.callback(writer.close)
+        return Tally(writer, whole)
 
     # the edges between seats: named by the stage that they lead to, one for each lane
 

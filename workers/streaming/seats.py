@@ -183,4 +183,5 @@ def figures_of(figures: EdgeFigures) -> dict[str, Any]:
         "bytes": figures.bytes,
         "first_byte_s": None if first_byte_s is None else round(first_byte_s, 4),
         "blocked_s": round(figures.blocked_s, 4),
+        "memory": figures.memory,
     }

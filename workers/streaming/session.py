@@ -160,8 +160,7 @@ class Session:
         rings = RING_WINDOWS * self.call.window_bytes * (len(plan.seats) - 1)
         if not rings or not has_room(rings, self._settings.stream_memory):
             return ""
-        workers = self._runtime.fleet.workers(fresh=True)
-        seen = {offer.memory for offer in came} | {worker.memory for worker in workers}
+        seen = {offer.memory for offer in came} | {self._runtime.fleet.memory()}
         return self.party.memory if seen == {self.party.memory} else ""
 
     def _gather(self, wanted: Wanted) -> list[Offer]:

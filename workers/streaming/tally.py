@@ -26,9 +26,10 @@ class Tally:
 
     @property
     def figures(self) -> EdgeFigures:
-        """What has passed here, with how long the next one made it wait."""
+        """What has passed here; how it went on, and how long that took, the next one knows."""
         if self._onwards is not None:
-            self._own.blocked_s = self._onwards.figures.blocked_s
+            onwards = self._onwards.figures
+            self._own.blocked_s, self._own.memory = onwards.blocked_s, onwards.memory
         return self._own
 
     @property
