@@ -54,6 +54,23 @@ class LosesAnswers:
         return answer
 
 
+class HeldUpRedis(Redis):
+    """A client of a real server: between an answer with entries and their use something happens.
+
+    `meanwhile`: what does; it happens once.
+    """
+
+    meanwhile: Callable[[], None] | None = None
+
+    def execute_command(self, *command: Any, **options: Any) -> Any:
+        """As Redis's."""
+        answer: Any = super().execute_command(*command, **options)  # type: ignore[no-untyped-call]
+        if command[0] == "XREAD" and answer and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return answer
+
+
 class LossyRedis(LosesAnswers, Redis):
     """A client of a real server that loses answers."""
 

@@ -14,18 +14,16 @@ import typer
 from celery.exceptions import SecurityWarning
 
 from engine.config import Settings, load_settings
-from engine.errors import EngineError, InvalidArgument, StoreUnavailable
+from engine.errors import InvalidArgument, StoreUnavailable
 from engine.runtime.connecting import connect
 from engine.runtime.health import storage_warnings
+from engine.runtime.processes import run_process
 from tasks import TaskLoadError, load_tasks, shipped
 from workers.main import WorkerOptions, run_worker
 
 WARM_S = 5.0
 """How long running tasks may take to end once the owner is gone."""
 COLD_S = 3.0
-
-_BAD_INPUT = 2
-_NO_REDIS = 3
 
 
 class Pool(StrEnum):
@@ -47,17 +45,7 @@ class LogLevel(StrEnum):
 
 def main() -> int:
     """Runs a worker until it is told to stop; the exit code: 2 bad options, 3 no usable Redis."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(worker)
-    try:
-        app(prog_name="penstock worker")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except EngineError as error:
-        for line in str(error).splitlines():
-            print(f"penstock: {line}", file=sys.stderr)
-        return _NO_REDIS if isinstance(error, StoreUnavailable) else _BAD_INPUT
-    return 0
+    return run_process(worker, "penstock worker")
 
 
 def worker(

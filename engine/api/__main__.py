@@ -18,17 +18,16 @@ from engine.api.connections import Connection
 from engine.api.service import Service, make_service
 from engine.api.settings import ApiSettings, load_api_settings
 from engine.config import load_settings
-from engine.errors import EngineError, InvalidArgument, StoreUnavailable
+from engine.errors import InvalidArgument, StoreUnavailable
 from engine.runtime.engine import Engine
 from engine.runtime.logs import use_format
+from engine.runtime.processes import run_process
 
 END_S = 5
 """How long answers that are under way may take once the process is told to end."""
 
 BACKLOG = 2048
 _CANNOT_LISTEN = 1
-_BAD_INPUT = 2
-_NO_REDIS = 3
 
 _UNTOLD = (
     # An answer was broken off, as a failed stream's must be.
@@ -44,17 +43,7 @@ def main() -> int:
     """Serves until it is told to stop. Exit codes: 1 cannot listen, 2 bad options, 3 no Redis."""
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _end)
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(api)
-    try:
-        app(prog_name="penstock api")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except EngineError as error:
-        for line in str(error).splitlines():
-            print(f"penstock: {line}", file=sys.stderr)
-        return _NO_REDIS if isinstance(error, StoreUnavailable) else _BAD_INPUT
-    return 0
+    return run_process(api, "penstock api")
 
 
 def api(

@@ -127,6 +127,18 @@ def test_what_a_killed_worker_has_written_is_whole_in_memory(tmp_path: Path) -> 
         made.assert_nothing_left()
 
 
+def test_by_what_the_chunks_of_a_failed_attempt_went_nobody_tells(tmp_path: Path) -> None:
+    with stack(tmp_path, [1]) as made:
+        steps = stream_step("cut", "fail")
+        streamed = made.stream("broken", steps, CUT | {"after": 50, "times": 1}, os.urandom(LONG))
+        with pytest.raises(ExecutionFailed, match=r"Test\.Broken"):
+            read(streamed)
+        (told,) = closed(made, streamed)
+        assert told["aborted"] and [edge["via"] for edge in told["edges"]] == [None] * 3
+        made.assert_nothing_left()
+        made.assert_nothing_held()
+
+
 def test_one_process_needs_neither(tmp_path: Path) -> None:
     with stack(tmp_path, [1]) as made:
         streamed = made.stream("alone", SPREAD, CALL)

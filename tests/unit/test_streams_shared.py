@@ -14,9 +14,17 @@ from redis import Redis
 
 from streams.edge import Edge
 from streams.errors import StreamCancelled, StreamLost
-from streams.shared import LEAST_BYTES, SharedFolder, Sharing, host_token, remove_run, sweep
+from streams.shared import (
+    LEAST_BYTES,
+    RingWriter,
+    SharedFolder,
+    Sharing,
+    host_token,
+    remove_run,
+    sweep,
+)
 from streams.stop import Stop
-from tests.edges import KEY, binary, rings
+from tests.edges import KEY, HeldUpRedis, binary, rings
 
 RING = 64 * 1024
 WINDOW = RING // 2
@@ -45,6 +53,12 @@ def test_what_is_small_or_has_no_place_is_not_taken(folder: SharedFolder) -> Non
     assert ring.put(bytes(RING), 1, 0) is not None
     assert ring.put(bytes(LEAST_BYTES), 2, 0) is None
     assert ring.put(bytes(LEAST_BYTES), 2, freed=1) is not None
+
+
+def test_a_payload_that_the_system_does_not_take_goes_another_way() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        ring = RingWriter(full, RING, b"token 1", WINDOW)
+        assert ring.put(bytes(LEAST_BYTES), 1, 0) is None
 
 
 @given(st.lists(st.tuples(st.integers(LEAST_BYTES, RING), st.integers(0, 6)), max_size=60))
@@ -233,8 +247,9 @@ def test_an_edge_that_may_share_does_not_with_a_reader_elsewhere(
     here.delete()
 
 
-def test_memory_that_goes_with_its_edge_is_not_lost(any_redis: Redis, tmp_path: Path) -> None:
-    """A reader that has the reference, and not yet the ring: the next run goes on."""
+def test_memory_that_is_gone_while_its_edge_is_there_is_lost(
+    any_redis: Redis, tmp_path: Path
+) -> None:
     edge = Edge(binary(any_redis), KEY, window_bytes=50_000, shared=True, memory=tmp_path)
     edge.create()
     writer, reader = edge.writer(1, Stop(), resume_seq=None), edge.reader(1, Stop())
@@ -243,19 +258,20 @@ def test_memory_that_goes_with_its_edge_is_not_lost(any_redis: Redis, tmp_path: 
     with pytest.raises(StreamLost, match="no longer"):
         next(iter(reader))
     edge.delete()
+
+
+def test_memory_that_goes_with_its_edge_is_not_lost(redis_client: Redis) -> None:
+    """A reader that has the references, and not yet the ring: the next run goes on."""
+    place = redis_client.connection_pool.connection_kwargs
+    client = HeldUpRedis(**{name: place[name] for name in ("host", "port", "password", "db")})
+    edge = Edge(client, KEY, window_bytes=50_000, shared=True)
     edge.create()
     writer, reader = edge.writer(1, Stop(), resume_seq=None), edge.reader(1, Stop())
     writer.write(bytes(10_000))
-    found = reader._rings.find
-
-    def late(reference: bytes) -> memoryview:
-        edge.delete()
-        return found(reference)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader._rings, "find", late)
-        with pytest.raises(StreamCancelled, match="gone"):
-            next(iter(reader))
+    client.meanwhile = edge.delete
+    with pytest.raises(StreamCancelled, match="gone"):
+        next(iter(reader))
+    assert client.meanwhile is None
 
 
 def test_a_ring_that_is_made_after_its_edge_has_gone_goes_too(any_redis: Redis) -> None:
