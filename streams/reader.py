@@ -101,8 +101,10 @@ class StreamReader:
             self._flush()
 
     def close(self) -> None:
-        """Lets go of shared memory, once nobody reads any more. Idempotent."""
+        """Lets go of shared memory and of kept files, once nobody reads any more. Idempotent."""
         self._rings.close()
+        if self._kept is not None:  # it may have stopped in the middle of one
+            self._kept.close()
 
     def _is_due(self) -> bool:
         """False while what was committed is little and recent."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
@@ -54,8 +54,8 @@ class Spool:
         except OSError as error:
             raise StreamUnavailable(f"cannot keep input in {self._folder}: {error}") from error
 
-    def records(self, up_to: int | None = None) -> Iterator[Entry]:
-        """What was kept, in order, up to entry number `up_to`."""
+    def records(self, up_to: int | None = None) -> Generator[Entry, None, None]:
+        """What was kept, in order, up to entry number `up_to`. Close it, if not read to its end."""
         files = [(first, path) for path in self._files() if (first := _first_seq(path))]
         successors = [first for first, _ in files[1:]]
         for (_, path), successor in zip_longest(files, successors):

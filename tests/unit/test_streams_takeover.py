@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -157,6 +158,28 @@ def test_a_stateful_reader_sees_all_again(edge: Edge, tmp_path: Path) -> None:
         (n, str(len(chunk))) for n, chunk in enumerate(sent, 1)
     ]
     assert list(Spool(tmp_path, "input").replay()) == sent
+
+
+def test_a_reader_that_stops_in_its_replay_lets_go_of_the_files(edge: Edge, tmp_path: Path) -> None:
+    chunks = [b"a", b"b", b"c"]
+    write(edge, 1, chunks)
+    first = Spool(tmp_path, "input")
+    assert list(edge.reader(1, Stop(), keep=first)) == chunks
+    first.close()
+    reader = edge.reader(2, Stop(), keep=Spool(tmp_path, "input"))
+    assert next(iter(reader)) == b"a"
+    assert opened_under(tmp_path) != []
+    reader.close()
+    assert opened_under(tmp_path) == []
+
+
+def opened_under(folder: Path) -> list[str]:
+    """The files there that this process has open."""
+    names = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            names.append(os.readlink(link))
+    return [name for name in names if name.startswith(str(folder))]
 
 
 def test_a_replaced_stateful_reader_does_not_spoil_the_spool(edge: Edge, tmp_path: Path) -> None:
