@@ -284,7 +284,7 @@ def test_a_backfill_starts_what_has_not_been_started(any_redis: Redis) -> None:
 
 def test_a_fire_that_was_backfilled_is_not_started_again(any_redis: Redis) -> None:
     driver, schedules = made(any_redis, EVERY_MINUTE, PASS)
-    driver.pass_time(60)
+    driver.pass_time(AGAIN_S)
     fire = described(schedules).next_time or 0
     filled = schedules.backfill("flow", "nightly", fire, fire + 0.1)
     driver.drive(filled[0])
