@@ -22,6 +22,9 @@ LARGEST_SETTING = "proto-max-bulk-len"
 LARGEST_BYTES = 512 * 1024 * 1024
 """Redis' own limit of a value. It closes the connection to who sends more, and says no reason."""
 
+SHORTEST_WAIT_S = 0.01
+"""Redis to 6.2 cuts waits to whole ms, and so a wait of 1 ms, in its arithmetic, to 0: for ever."""
+
 FIRST_PAUSE_S = 0.001
 MOST_PAUSE_S = 0.5
 
@@ -55,6 +58,14 @@ class Commands:
             redis.exceptions.ResponseError: Redis refuses it.
         """
         return self._patiently(lambda: self._redis.execute_command(*command))
+
+    def pop(self, key: str, timeout_s: float) -> bytes | None:
+        """The first of a list; None if none comes in time, which is SHORTEST_WAIT_S at least.
+
+        Blocking. Raises as `call`.
+        """
+        found = self.call("BLPOP", key, max(SHORTEST_WAIT_S, timeout_s))
+        return found[1] if found else None
 
     def script(self, verb: str, keys: Sequence[str], *values: Any) -> Any:
         """One script. Raises as `call`."""

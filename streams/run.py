@@ -319,8 +319,7 @@ class StreamBridge:
             if left_s <= 0:
                 return None
             self._stop.check()
-            # Zero would wait for ever.
-            self._commands.call("BLPOP", key, max(0.001, min(left_s, SLICE_S)))
+            self._commands.pop(key, min(left_s, SLICE_S))
         return found
 
 

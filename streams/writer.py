@@ -155,9 +155,9 @@ class StreamWriter:
         standing.moved()
         while not self._has_credit(weight):
             standing.check()
-            token = standing.commands.call("BLPOP", standing.keys.tokens, standing.limits.slice_s)
+            token = standing.commands.pop(standing.keys.tokens, standing.limits.slice_s)
             # The token itself may be lost on its way: what it says is asked for then.
-            freed = int(token[1]) if token else standing.look()
+            freed = int(token) if token else standing.look()
             if freed > self._freed:
                 self._freed = freed
                 standing.moved()

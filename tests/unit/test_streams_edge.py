@@ -237,8 +237,11 @@ def test_a_stop_wakes_both_ends_within_a_second(edge: Edge, stop: Stop) -> None:
     assert time.monotonic() - begun < 1.0
 
 
-def test_an_end_that_waits_in_vain_says_so_and_can_go_on(client: Redis, stop: Stop) -> None:
-    edge = Edge(client, KEY, window_bytes=WINDOW, idle_s=0.05)
+@pytest.mark.parametrize("idle_s", [0.05, 0.001])
+def test_an_end_that_waits_in_vain_says_so_and_can_go_on(
+    client: Redis, stop: Stop, idle_s: float
+) -> None:
+    edge = Edge(client, KEY, window_bytes=WINDOW, idle_s=idle_s)
     edge.create()
     writer, reader = edge.writer(1, stop, resume_seq=None), edge.reader(1, stop)
     with pytest.raises(StreamIdle):

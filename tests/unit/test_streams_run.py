@@ -87,6 +87,12 @@ def test_a_lead_does_not_wait_for_ever(bridge: StreamBridge) -> None:
     assert bridge.seat(1, 0.1) is None
 
 
+@pytest.mark.parametrize("wait_s", [0.0, 0.0005, 0.001, 0.0015, 0.002, 0.0109])
+def test_a_wait_ends_however_short_it_is(bridge: StreamBridge, wait_s: float) -> None:
+    assert bridge.offers(1, wait_s) == 0
+    assert bridge.seat(1, wait_s) is None
+
+
 def test_the_first_plan_holds(bridge: StreamBridge) -> None:
     opened(bridge)
     assert bridge.open({"other": "plan"}, 7) == PLAN
