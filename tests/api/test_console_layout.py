@@ -216,8 +216,8 @@ def test_three_hundred_steps_are_laid_out_within_seconds() -> None:
         for n in range(150)
     )
     graph = _graph(flows.HEAD + steps)
-    began = time.process_time()  # what others on this machine do is not counted
+    began = time.thread_time()  # not what others do
     picture = lay_out(graph)
-    took_s = time.process_time() - began
+    took_s = time.thread_time() - began
     assert len(picture.shapes) == 302
     assert took_s < 5.0  # a third of a second on a quick machine
