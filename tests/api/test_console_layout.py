@@ -208,7 +208,7 @@ def test_a_stream_shows_its_stages_with_the_edges_between() -> None:
     assert lowest.y + lowest.height <= juice.height
 
 
-def test_three_hundred_steps_are_laid_out_within_seconds() -> None:
+def test_three_hundred_steps_are_laid_out_within_a_second() -> None:
     steps = "".join(
         f"- type: choice\n  name: c{n}\n  choices:\n"
         f"    - {{condition: '$.n == {n}', goto: s{(n * 7) % 150}}}\n"
@@ -216,8 +216,10 @@ def test_three_hundred_steps_are_laid_out_within_seconds() -> None:
         for n in range(150)
     )
     graph = _graph(flows.HEAD + steps)
-    began = time.thread_time()  # not what others do
-    picture = lay_out(graph)
-    took_s = time.thread_time() - began
+    times: list[float] = []
+    for _ in range(3):
+        began = time.thread_time()  # what others on this machine do is not counted
+        picture = lay_out(graph)
+        times.append(time.thread_time() - began)
     assert len(picture.shapes) == 302
-    assert took_s < 5.0  # a third of a second on a quick machine
+    assert min(times) < 1.0

@@ -179,6 +179,6 @@ def test_a_process_that_ends_lets_its_followers_go() -> None:
             next(reader)
             began = time.monotonic()
             stack.api.stop()
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 4
             assert [event["event"] for event in reader if event["event"] == "end"] == []
         assert stack.api.wait(1) == 0

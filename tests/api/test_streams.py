@@ -110,7 +110,7 @@ def test_the_head_comes_early_to_who_prefers_it(stack: Stack, tmp_path: Path) ->
     began = time.monotonic()
     headers = {"Prefer": "wait=0"}
     with stack.client.stream("POST", path, content=b"x", headers=headers) as answer:
-        assert answer.status_code == 200 and time.monotonic() - began < 10
+        assert answer.status_code == 200 and time.monotonic() - began < 2
         assert _status(stack, "swallow", answer.headers["penstock-execution"]) in (
             "Starting", "Running",
         )  # fmt: skip
@@ -225,7 +225,7 @@ def test_a_process_that_ends_stops_what_it_streams() -> None:
             wait_until(lambda: text in ending.client.get("/metrics").text, 20)
             began = time.monotonic()
             ending.api.stop()
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 4
             curl.kill()
         stopped = ending.engine.describe_execution("echo", "open")
         assert (stopped.status, stopped.error) == ("Stopped", "CallerClosed")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.api.console.differences import MOST_LINES, MOST_ROWS, differences
 from engine.api.console.lines import equal_lines
 
-QUICK_S = 5.0
+QUICK_S = 1.0
 LINES = st.lists(st.sampled_from("abcdefgh"), max_size=20)
 UNLIKE = [f"line {number}" for number in range(MOST_LINES)]
 DRAWN = random.Random(7).choices("abc", k=2 * MOST_LINES)
@@ -67,11 +67,15 @@ def test_what_is_far_from_a_change_is_a_gap() -> None:
 
 
 @pytest.mark.parametrize("which", LARGE)
-def test_the_largest_texts_are_compared_within_seconds(which: str) -> None:
+def test_the_largest_texts_are_compared_within_a_second(which: str) -> None:
     old, new = ("\n".join(lines) for lines in LARGE[which])
-    since = time.thread_time()
-    rows = differences(old, new)
-    assert time.thread_time() - since < QUICK_S
+    times: list[float] = []
+    for _ in range(3):
+        since = time.thread_time()
+        rows = differences(old, new)
+        times.append(time.thread_time() - since)
+    # The best of them: garbage of all other tests is collected now and then.
+    assert min(times) < QUICK_S
     assert 0 < len(rows) <= MOST_ROWS + 1
 
 

@@ -189,7 +189,7 @@ def test_marks_are_told_to_those_who_ask_for_them(edge: Edge, stop: Stop) -> Non
     assert kinds == [(Chunk, 1), (Mark, 2), (Chunk, 3)]
 
 
-def test_deleting_an_edge_wakes_both_ends_soon(edge: Edge, stop: Stop) -> None:
+def test_deleting_an_edge_wakes_both_ends_within_a_second(edge: Edge, stop: Stop) -> None:
     writer = edge.writer(1, stop, resume_seq=None)
     writing = written(writer, [bytes(WINDOW)] * 2)
     wait_until(lambda: edge.progress().written_seq == 1)
@@ -200,7 +200,7 @@ def test_deleting_an_edge_wakes_both_ends_soon(edge: Edge, stop: Stop) -> None:
     begun = time.monotonic()
     assert isinstance(writing.raised(5), StreamCancelled)
     assert isinstance(reading.raised(5), StreamCancelled)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 1.0
     with pytest.raises(StreamCancelled):
         reader.commit(1)
 
@@ -222,7 +222,7 @@ def test_nothing_comes_back_of_a_deleted_edge(edge: Edge, client: Redis, stop: S
     assert client.keys() == []
 
 
-def test_a_stop_wakes_both_ends_soon(edge: Edge, stop: Stop) -> None:
+def test_a_stop_wakes_both_ends_within_a_second(edge: Edge, stop: Stop) -> None:
     writing = written(edge.writer(1, stop, resume_seq=None), [bytes(WINDOW)] * 2)
     wait_until(lambda: edge.progress().written_seq == 1)
     reader = edge.reader(1, stop)
@@ -234,7 +234,7 @@ def test_a_stop_wakes_both_ends_soon(edge: Edge, stop: Stop) -> None:
         error = end.raised(5)
         assert isinstance(error, StreamCancelled)
         assert str(error) == "client gone"
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 1.0
 
 
 @pytest.mark.parametrize("idle_s", [0.05, 0.001])

@@ -147,7 +147,7 @@ def test_a_pattern_that_runs_away_ends_with_a_plain_error_and_leaves_the_interpr
     assert caught.value.code == "PatternTooSlow"
     assert process.returncode is not None
     # It was another process that has searched for seconds.
-    assert time.process_time() - began < 4
+    assert time.process_time() - began < 1
 
 
 def test_the_searching_process_ends_with_the_task_that_started_it() -> None:
@@ -206,8 +206,8 @@ def test_a_long_log_takes_memory_for_a_few_chunks() -> None:
 
 
 def test_a_long_line_in_small_chunks_takes_no_more_time_than_its_length() -> None:
-    began = time.thread_time()
+    began = time.process_time()
     input = {"maxLineBytes": 16 * MIB}
     counts = run_stream("log:filter", input, (b"x" * 64 for _ in range(150_000)))[1]
     assert counts == {"lines_in": 1, "lines_out": 1}
-    assert time.thread_time() - began < 5
+    assert time.process_time() - began < 5
