@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from streams.errors import StreamCancelled
 from tasks import TaskContext, TaskError, task
 
 NUMBER_BYTES = 8
@@ -180,6 +181,19 @@ def hang(input: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
         threading.Event().wait(0.02)
     (Path(input["place"]) / f"released.{ctx.flow}").touch()
     return {}
+
+
+@task("streamed/linger", stream=True)
+def linger(input: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
+    """Passes all on; when it is cancelled it stays for 3 s, or until there is `leave`."""
+    try:
+        return {"passed": sum(_passed(ctx))}
+    except StreamCancelled:
+        for _ in range(150):
+            if (Path(input["place"]) / "leave").exists():
+                break
+            threading.Event().wait(0.02)
+        raise
 
 
 def _passed(ctx: TaskContext) -> Iterator[int]:

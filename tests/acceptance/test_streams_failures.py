@@ -245,6 +245,30 @@ def test_an_execution_that_is_stopped_lets_go_of_its_stream(fleet: Stack, fuse: 
     fleet.assert_nothing_left()
 
 
+@pytest.mark.parametrize("how", ["redriven", "skipped"])
+def test_what_waits_for_the_slot_of_a_stream_keeps_nothing_of_it(tmp_path: Path, how: str) -> None:
+    """The message that goes on with the step is only read once its lead is gone."""
+    with stack(tmp_path, [1]) as single:
+        steps = stream_step("cut", "linger", "tell", more="retry: [{errors: [Test.Broken]}]")
+        streamed = single.stream("busy", steps, CALL | {"pause_s": 0.05}, SOURCE)
+        next(streamed)
+        name = streamed.execution.name
+        if how == "redriven":
+            single.engine.stop_execution("busy", name, "Test.Enough")
+            with pytest.raises(ExecutionFailed, match="Test.Enough"):
+                read(streamed)
+            single.engine.redrive_execution("busy", name)
+        else:
+            single.engine.skip_step("busy", name, "stream", output={"bytes": 0})
+            with pytest.raises(ExecutionFailed, match="StreamIncomplete"):
+                read(streamed)
+        (single.place / "leave").touch()
+        ended = streamed.execution.wait(20)
+        expected = ("Failed", "CallerGone") if how == "redriven" else ("Succeeded", None)
+        assert (ended.status, ended.error) == expected
+        single.assert_nothing_left()
+
+
 def test_a_paused_stream_goes_on_to_the_end_of_its_step(fleet: Stack) -> None:
     steps = stream_step("give", "tell") + "- {type: pass, name: after}\n"
     streamed = fleet.stream("paused", steps, CALL | {"pause_s": 0.01})

@@ -16,7 +16,7 @@ from celery import Celery
 
 from engine.core import happenings as hap
 from engine.core import scheduler
-from engine.core.frame import Frame, run_key, visit_key
+from engine.core.frame import run_key, visit_key
 from engine.core.states import ExecutionStatus
 from engine.core.streaming import SOURCE, TO_CALLER, TO_NOBODY, stream_local
 from engine.errors import ExecutionAlreadyCompleted, ExecutionNotExists
@@ -320,14 +320,12 @@ class Session:
         A run that another attempt goes on with is left alone; so is the source, while the visit
         may have another run.
         """
-        frame = self._standing()
-        visited = frame is not None and visit_key(frame) == visit_key(self.work.frame)
-        same_run = frame is not None and visited and run_key(frame) == run_key(self.work.frame)
-        if same_run and not self._is_timed_out():
+        visit_goes_on, run_goes_on = self._in_other_hands()
+        if run_goes_on:
             return
         self.bridge.close()
         self._streams.drop_spools(self._identity, self.bridge.run)
-        if not visited:
+        if not visit_goes_on:
             self._streams.drop_spools(self._identity, SOURCE)
         if not self._caller.present():
             self._caller.detach()
@@ -336,24 +334,29 @@ class Session:
             self._drop_sink()
         self._streams.sweep_spools()
 
-    def _is_timed_out(self) -> bool:
-        """True if the attempt is over, though that is still to be decided on.
+    def _in_other_hands(self) -> tuple[bool, bool]:
+        """Whether others go on with this visit of the step, and whether they do with this run.
 
-        In a pool of one thread the sweeper says so: the thread that would decide is in here.
+        News that wait for the frame count as taken: its next claim may wait for this very slot.
         """
-        store = self._runtime.store
-        news = (store.state(self._identity, self.work.frame.id) or {}).get("wake")
-        told = store.packer.unpack_detail(self._identity, news) if news else {}
-        return bool(told.get("kind") == "timeout")
-
-    def _standing(self) -> Frame | None:
-        """Where the frame of the step is by now; None: it is not open any more."""
-        store, frame_id, batch = self._runtime.store, self.work.frame.id, self.work.batch
-        open_as = frame_id if batch is None else f"{frame_id.rpartition('.')[0]}*{batch}"
-        if "ending" in store.record(self._identity) or not store.state(self._identity, open_as):
-            return None
+        store, frame_id = self._runtime.store, self.work.frame.id
+        ending = "ending" in store.record(self._identity)
+        state = store.state(self._identity, frame_id)
+        if ending or state is None:
+            return False, False
         frame = store.frame(self._identity, frame_id)
-        return None if frame is None or frame.step is None else frame
+        if frame is None or frame.step is None or visit_key(frame) != visit_key(self.work.frame):
+            return False, False
+        wake = state.get("wake")
+        news = store.packer.unpack_detail(self._identity, wake) if wake else {}
+        same_run = run_key(frame) == run_key(self.work.frame)
+        match news.get("kind"):
+            case None | "lost":
+                return True, same_run
+            case "timeout" | "raised":
+                return True, False
+            case _:
+                return False, False
 
     def _others(self, plan: Plan) -> list[str]:
         return [f"{self._identity}|{self.bridge.run}|{n}" for n in range(1, len(plan.seats))]
