@@ -177,6 +177,7 @@ class StreamReader:
                 f"{self._standing.keys.stream}: of {committed} entries that were read"
                 f" {self._at.seq} are kept on this host"
             )
+        self._standing.check()  # before a file is made that nobody would remove
         self._keep.begin(self._standing.epoch)
 
     def _fetch_live(self) -> None:

@@ -171,11 +171,11 @@ class StreamWriter:
         )
 
     def _append(self, entry: Entry) -> None:
+        self._standing.check()  # before a ring is made that nobody would remove
         entry = self._claimed(entry)
         self._check_size(len(entry.payload))
         keys, name = self._standing.keys, self._name(entry)
         fields = ("h", entry.head(), "d", entry.payload) if entry.payload else ("h", entry.head())
-        self._standing.check()
         try:
             answer = self._standing.commands.call("XADD", keys.stream, "NOMKSTREAM", name, *fields)
         except ResponseError as error:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from redis import Redis
 
 from engine.config import Settings
+from engine.core.streaming import SINK, SOURCE
 from engine.runtime.clock import StoreClock
 from engine.runtime.keys import Keys
 from streams.connection import connect
@@ -39,6 +40,9 @@ FOR_EVER_S = 1e9
 
 SENDS, READS = "sends", "reads"
 """What the record of an execution says of its caller: that it sends and reads, or only reads."""
+
+RUN = "run:"
+"""What the fields of a caller begin with that name the runs which write to it."""
 
 WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes that may be under way on an edge between a caller and its stream."""
@@ -157,7 +161,7 @@ class Caller:
 
     def attach(self, client: str, sends: bool) -> bool:
         """Becomes the execution's caller; False if it has one. Idempotent."""
-        if self._settled("client", client) != client:
+        if self._settled(["client"], client)["client"] != client:
             return False
         pipe = self._redis.pipeline()
         pipe.hset(self._key, "sends", "1" if sends else "0")
@@ -175,8 +179,14 @@ class Caller:
         return str(found[1]) if found else None
 
     def detach(self) -> None:
-        """The caller has all it wanted; what is left of its ends goes. Idempotent."""
+        """The caller has all it wanted; what is left of its ends goes, also what it has not read.
+        Idempotent.
+        """
         self.source().delete()
+        fields: Any = self._redis.hkeys(self._key)
+        for field in fields:
+            if field.startswith(RUN):
+                self.sink(field.removeprefix(RUN)).delete()
         self._redis.delete(self._key, self._runs)
 
     # by both
@@ -195,35 +205,40 @@ class Caller:
         """False if there is no caller, or none any more."""
         return bool(self._redis.hexists(self._key, "client"))
 
-    def lends_source(self, visit: str) -> bool:
-        """True if the caller sends, and to this visit of a step. Idempotent."""
-        return self._redis.hget(self._key, "sends") == "1" and self._lend("source", visit)
+    def lends(self, visit: str, run: str, ends: Collection[str]) -> set[str]:
+        """Which of these ends, SOURCE and SINK, this run of a visit of a step has. Idempotent.
 
-    def lends_sink(self, visit: str, run: str) -> bool:
-        """True if the caller reads what this run of a visit of a step writes. Idempotent."""
-        if not self.present() or not self._lend("sink", visit):
-            return False
-        name = run_name(run)
-        if not self._redis.hexists(self._key, f"run:{name}"):
+        Of two that want both at the same time one has both.
+        """
+        if not self.present():
+            return set()
+        sends = self._redis.hget(self._key, "sends") == "1"
+        wanted = [end for end in ends if sends or end != SOURCE]
+        lent = {end for end, holder in self._settled(wanted, visit).items() if holder == visit}
+        if SINK in lent:
+            self._tell_of(run_name(run))
+        return lent
+
+    def _tell_of(self, name: str) -> None:
+        """Lets the caller know of a run that writes to it."""
+        if not self._redis.hexists(self._key, RUN + name):
             self.sink(name).create()
             pipe = self._redis.pipeline()
             pipe.rpush(self._runs, name)
             pipe.pexpire(self._runs, round(KEPT_S * 1000))
             pipe.execute()
-            self._settled(f"run:{name}", "1")  # told twice is well, never is not
-        return True
+            self._settled([RUN + name], "1")  # told twice is well, never is not
 
-    def _lend(self, end: str, visit: str) -> bool:
-        return self._settled(end, visit) == visit
-
-    def _settled(self, field: str, value: str) -> str | None:
+    def _settled(self, fields: Sequence[str], value: str) -> dict[str, str | None]:
         """What the first has said. Atomic: also when the caller goes meanwhile no key stays."""
         pipe = self._redis.pipeline()
-        pipe.hsetnx(self._key, field, value)
-        pipe.hget(self._key, field)
+        for field in fields:
+            pipe.hsetnx(self._key, field, value)
         pipe.pexpire(self._key, round(CALLER_S * 1000))
-        settled: str | None = pipe.execute()[1]
-        return settled
+        for field in fields:
+            pipe.hget(self._key, field)
+        settled: list[str | None] = pipe.execute()[len(fields) + 1 :]
+        return dict(zip(fields, settled, strict=True))
 
     def _edge(self, key: str, may_share: bool) -> Edge:
         return Edge(
@@ -235,6 +250,11 @@ class Caller:
             may_share=may_share,
             memory=self._streams.settings.stream_memory,
         )
+
+
+def source_spool(visit: str) -> str:
+    """The name of the spool of what a caller has sent to a visit of a step."""
+    return f"{SOURCE}-{run_name(visit)}"
 
 
 def run_name(run: str) -> str:

@@ -214,6 +214,24 @@ def test_of_two_streams_at_once_one_has_the_caller(two: Stack) -> None:
     two.assert_nothing_left()
 
 
+def test_what_a_stream_has_kept_for_its_retry_outlives_another_one(two: Stack) -> None:
+    """The other one of the parallel is over before the first one fails."""
+    more = "retry: [{errors: [Test.Broken], intervalSeconds: 1}]"
+    ignored, sink = two.place / "ignored", two.place / "out"
+    ignored.write_bytes(b"by a stage that reads nothing")
+    ends = f"source: {ignored.as_uri()}\nsink: {sink.as_uri()}"
+    first, second = (
+        "".join(f"    {line}\n" for line in step.splitlines())
+        for step in (stream_step("cut", "fail", more=more), stream_step("give", more=ends))
+    )
+    source = b"".join(given(COUNT, SIZE))
+    told = {"size": SIZE, "count": 10, "after": 20, "pause_s": 0.05}
+    streamed = two.stream("kept", BOTH.format(first=first, second=second), told, source)
+    assert read(streamed) == source
+    assert sink.read_bytes() == b"".join(given(10, SIZE))
+    two.assert_nothing_left()
+
+
 def test_only_the_first_visit_of_a_loop_has_the_caller(one: Stack) -> None:
     steps = stream_step("give", "tell") + (
         "  outputMappings: [{target: seen, source: $local.sink}, {target: n, source: $local.bytes}]"

@@ -21,6 +21,7 @@ COUNT, SIZE = 120, 100_000
 CALL = {"count": COUNT, "size": SIZE, "after": 40}
 SOURCE = b"".join(given(COUNT, SIZE))
 RETRY = "retry: [{errors: [Test.Broken], intervalSeconds: 0.05, maxAttempts: 2}]"
+AGAIN = "retry: [{errors: [FnF.TaskTimeout], intervalSeconds: 0.05, maxAttempts: 1}]"
 FUSED, SPREAD = "fuse: true", "fuse: false"
 
 
@@ -216,12 +217,19 @@ def test_a_stream_in_threads_whose_time_is_over_ends_and_lets_go(tmp_path: Path)
         wait_until((threads.place / "released.late").exists)
 
 
-def test_a_stream_in_pools_of_one_whose_time_is_over_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "source", "retry"),
+    [("give", None, ""), ("cut", SOURCE, ""), ("cut", SOURCE, AGAIN)],
+)
+def test_a_stream_in_pools_of_one_whose_time_is_over_leaves_nothing(
+    tmp_path: Path, first: str, source: bytes | None, retry: str
+) -> None:
+    """What was sent is not kept for a retry that will not come."""
     with stack(tmp_path) as pair:
         for _ in range(2):
             pair.worker(1, "-P", "solo")
-        steps = stream_step("give", "hang", "tell", more="fuse: false\ntimeoutSeconds: 1")
-        assert failure(pair, "late", steps)[0] == "FnF.TaskTimeout"
+        steps = stream_step(first, "hang", "tell", more=f"fuse: false\ntimeoutSeconds: 1\n{retry}")
+        assert failure(pair, "late", steps, source=source)[0] == "FnF.TaskTimeout"
 
 
 def test_what_a_failed_stream_has_kept_holds_no_disk_and_no_memory_any_more(fleet: Stack) -> None:

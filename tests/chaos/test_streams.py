@@ -141,6 +141,22 @@ def test_a_process_that_stood_still_finds_its_part_taken(fleet: Stack, stage: st
     fleet.assert_nothing_left()
 
 
+def test_a_lead_that_stood_still_leaves_to_the_caller_what_its_successor_wrote(
+    fleet: Stack,
+) -> None:
+    """The caller has not read it yet when the lead finds that its run is over."""
+    steps, count = stream_step("give", "tell", more="fuse: true"), 30
+    streamed = fleet.stream("late", steps, {"count": count, "size": SIZE, "pause_s": 0.05})
+    first = next(streamed)
+    sleeper = worker_of(fleet, opened(fleet, streamed)[0]["segments"][0]["pid"])
+    os.killpg(sleeper.pid, signal.SIGSTOP)
+    wait_until(lambda: streamed.execution.describe().status.ended, 20)
+    os.killpg(sleeper.pid, signal.SIGCONT)
+    threading.Event().wait(2)  # its last look at the run comes within a tenth of that
+    assert first + read(streamed) == b"".join(given(count, SIZE))
+    fleet.assert_nothing_left()
+
+
 @pytest.mark.chaos_long
 def test_a_source_object_that_changes_before_a_successor_reads_it_is_refused(
     fleet: Stack,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis import Redis
 
+from engine.core.streaming import SINK, SOURCE
 from engine.runtime.engine import Engine
 from engine.runtime.pointer import execution_id
 from engine.runtime.streaming import Caller
@@ -15,6 +17,7 @@ from tests.acceptance.running import HEAD
 from tests.stores import without_ttl
 
 EXECUTION = "flow/name"
+ENDS = (SOURCE, SINK)
 
 
 @pytest.fixture
@@ -36,16 +39,33 @@ def test_an_execution_has_one_caller(caller: Caller, redis: Redis) -> None:
 
 def test_the_first_visit_that_asks_keeps_the_ends(caller: Caller, redis: Redis) -> None:
     caller.attach("one", sends=True)
-    assert caller.lends_source("1") and caller.lends_source("1")
-    assert caller.lends_sink("1", "1/1") and caller.lends_sink("1", "1/2")
-    assert not caller.lends_source("2") and not caller.lends_sink("2", "2/1")
+    assert caller.lends("1", "1/1", [SOURCE]) == caller.lends("1", "1/1", [SOURCE]) == {SOURCE}
+    assert caller.lends("1", "1/1", ENDS) == caller.lends("1", "1/2", ENDS) == set(ENDS)
+    assert caller.lends("2", "2/1", ENDS) == set()
     assert len({caller.next_run(1), caller.next_run(1)}) == 2
     assert without_ttl(redis) == []
 
 
 def test_a_caller_that_sends_nothing_lends_no_source(caller: Caller) -> None:
     caller.attach("one", sends=False)
-    assert not caller.lends_source("1") and caller.lends_sink("1", "1/1")
+    assert caller.lends("1", "1/1", ENDS) == {SINK}
+
+
+def test_of_two_that_ask_at_once_one_has_both_ends(caller: Caller) -> None:
+    for number in range(100):
+        caller.attach("one", sends=True)
+        visits = [f"{number}a", f"{number}b"]
+        with ThreadPoolExecutor(len(visits)) as pool:
+            lent = list(pool.map(lambda visit: caller.lends(visit, visit, ENDS), visits))
+        assert sorted(map(len, lent)) == [0, 2]
+        caller.detach()
+
+
+def test_what_a_caller_has_not_read_goes_with_it(caller: Caller, redis: Redis) -> None:
+    caller.attach("one", sends=True)
+    assert caller.lends("1", "1/1", ENDS) == set(ENDS)
+    caller.detach()
+    assert redis.keys("*:{s:*") == []
 
 
 def test_a_caller_may_go_while_it_is_asked(caller: Caller, redis: Redis) -> None:
@@ -53,7 +73,7 @@ def test_a_caller_may_go_while_it_is_asked(caller: Caller, redis: Redis) -> None
     for number in range(300):
         caller.attach(f"c{number}", sends=True)
         visit = str(number)
-        asking = threading.Thread(target=lambda v=visit: caller.lends_sink(v, v), daemon=True)
+        asking = threading.Thread(target=lambda v=visit: caller.lends(v, v, ENDS), daemon=True)
         asking.start()
         caller.detach()
         asking.join(10)

@@ -274,13 +274,18 @@ def test_memory_that_goes_with_its_edge_is_not_lost(redis_client: Redis) -> None
     assert client.meanwhile is None
 
 
-def test_a_ring_that_is_made_after_its_edge_has_gone_goes_too(any_redis: Redis) -> None:
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_ring_that_is_made_after_its_edge_has_gone_goes_too(
+    any_redis: Redis, stopped: bool
+) -> None:
     client = binary(any_redis)
     edge = Edge(client, KEY, window_bytes=50_000, shared=True)
     edge.create()
-    files = rings(client)
-    writer = edge.writer(1, Stop(), resume_seq=None)
+    files, stop = rings(client), Stop()
+    writer = edge.writer(1, stop, resume_seq=None)
     edge.delete()
+    if stopped:
+        stop.set("over")
     with pytest.raises(StreamCancelled):
         writer.write(bytes(10_000))
     assert files() == 0

@@ -14,7 +14,7 @@ from redis import Redis
 from engine.runtime.embedded import EmbeddedRedis
 from streams.connection import connect
 from streams.edge import Edge
-from streams.errors import StreamCorrupt, StreamFailed, StreamFenced, StreamLost
+from streams.errors import StreamCancelled, StreamCorrupt, StreamFailed, StreamFenced, StreamLost
 from streams.spool import Spool, sweep
 from streams.stop import Stop
 from tests.edges import KEY, WINDOW, EndProcess, binary, digest, payloads, rings
@@ -194,6 +194,16 @@ def test_a_replaced_stateful_reader_does_not_spoil_the_spool(edge: Edge, tmp_pat
         list(old)
     assert list(new) == sent[1:]
     assert list(edge.reader(3, STOP, keep=Spool(tmp_path, "input"))) == sent
+
+
+def test_a_reader_that_was_stopped_keeps_nothing(edge: Edge, tmp_path: Path) -> None:
+    """It may begin so late that what was kept has been removed already."""
+    stop = Stop()
+    reader = edge.reader(1, stop, keep=Spool(tmp_path, "input"))
+    stop.set("over")
+    with pytest.raises(StreamCancelled):
+        next(iter(reader))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_torn_record_is_read_from_redis_instead(edge: Edge, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from engine.core.frame import visit_key
 from engine.core.streaming import StreamCall
 from engine.fdl.model import AttemptedStep
 from engine.runtime.runner import Work
 from engine.runtime.runtime import Runtime
-from engine.runtime.streaming import FOR_EVER_S
+from engine.runtime.streaming import FOR_EVER_S, source_spool
 from streams.edge import Edge
 from streams.ends import Reader, Writer
 from streams.errors import StreamLost
@@ -53,6 +54,7 @@ class Opening:
         self._streams = runtime.streams
         self._fleet = runtime.fleet
         self._identity = work.pointer.execution_id
+        self._source_spool = source_spool(visit_key(work.frame))
         self._caller = runtime.streams.caller(self._identity)
         self._held = ExitStack()
 
@@ -125,7 +127,7 @@ class Opening:
             return ObjectSource(self._call.source, taking.stop, agree)
         if not self._plan.from_caller:
             return None
-        spool = self._spool("source") if keeps else None
+        spool = self._spool(self._source_spool) if keeps else None
         edge = self._caller.source(may_share=self._may_read_memory())
         reader = edge.reader(taking.epoch, taking.stop, keep=spool)
         self._held.callback(reader.close)

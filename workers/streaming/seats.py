@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +23,9 @@ from workers.streaming.tally import Tally
 
 LET_GO = "somebody else goes on with this part of the stream"
 
-LEAVE_S = 5.0
-"""How long threads that were told to stop are waited for."""
+LEAVE_S = 2.5
+"""How long threads that were told to stop are waited for; a worker whose time is over is killed 5 s
+later, if the settings do not say otherwise, and still has to tidy up before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,9 @@ class Seats:
         """Stops all work; threads that are deep in a library are left to themselves."""
         for held in self._held.values():
             held.stop.set(reason)
+        deadline = time.monotonic() + LEAVE_S
         for held in self._held.values():
-            gone = held.segment.join(LEAVE_S)
+            gone = held.segment.join(deadline - time.monotonic())
             held.segment.ends.close()
             if gone:  # a thread that still runs may write there
                 held.segment.ends.release()

@@ -16,14 +16,15 @@ from celery import Celery
 
 from engine.core import happenings as hap
 from engine.core import scheduler
-from engine.core.frame import run_key, visit_key
+from engine.core.commands import RunTask
+from engine.core.frame import Frame, run_key, visit_key
 from engine.core.states import ExecutionStatus
-from engine.core.streaming import SOURCE, TO_CALLER, TO_NOBODY, stream_local
+from engine.core.streaming import SINK, SOURCE, TO_CALLER, TO_NOBODY, stream_local
 from engine.errors import ExecutionAlreadyCompleted, ExecutionNotExists
 from engine.runtime.ending import Ending
 from engine.runtime.scripts import STORE_ERRORS
 from engine.runtime.sending import served_names
-from engine.runtime.streaming import SENDS
+from engine.runtime.streaming import SENDS, source_spool
 from streams.errors import StreamCancelled
 from streams.run import RunStatus
 from streams.shared import RING_WINDOWS, has_room
@@ -149,11 +150,9 @@ class Session:
     def _with_ends(self, plan: Plan) -> Plan:
         """Asks for the caller's ends, once for the whole run."""
         visit, run = visit_key(self.work.frame), run_key(self.work.frame)
-        return replace(
-            plan,
-            from_caller=self.call.source is None and self._caller.lends_source(visit),
-            to_caller=self.call.sink is None and self._caller.lends_sink(visit, run),
-        )
+        objects = {SOURCE: self.call.source, SINK: self.call.sink}
+        lent = self._caller.lends(visit, run, [end for end in objects if objects[end] is None])
+        return replace(plan, from_caller=SOURCE in lent, to_caller=SINK in lent)
 
     def _memory(self, plan: Plan, came: list[Offer]) -> str:
         """The shared memory of all who came and of all who could take over, if it has room."""
@@ -257,7 +256,7 @@ class Session:
                 closed = self._closed(plan, status)
                 return hap.TaskRaised(status.error, status.cause, closed=closed)
             case "cancelled" | "gone":
-                self._drop_sink()
+                self._drop_unfinished_sink()
                 return hap.TaskRaised(CANCELLED, status.cause or "its keys are gone")
             case _:
                 return None
@@ -281,6 +280,12 @@ class Session:
     def _drop_sink(self) -> None:
         """Lets a caller know at once that nothing more will come of this run."""
         self._caller.sink(self.bridge.run).delete()
+
+    def _drop_unfinished_sink(self) -> None:
+        """The same, unless somebody else has written it to its end: that is still to be read."""
+        with suppress(StreamCancelled):  # it is gone
+            if not self._caller.sink(self.bridge.run).progress().ended:
+                self._drop_sink()
 
     def _keep(self, seats: Seats) -> None:
         """Renews what is held, and asks whether anybody still wants the result."""
@@ -326,12 +331,12 @@ class Session:
         self.bridge.close()
         self._streams.drop_spools(self._identity, self.bridge.run)
         if not visit_goes_on:
-            self._streams.drop_spools(self._identity, SOURCE)
+            self._streams.drop_spools(self._identity, source_spool(visit_key(self.work.frame)))
         if not self._caller.present():
             self._caller.detach()
             self._drop_sink()
         elif self.cut_off:
-            self._drop_sink()
+            self._drop_unfinished_sink()
         self._streams.sweep_spools()
 
     def _in_other_hands(self) -> tuple[bool, bool]:
@@ -345,18 +350,26 @@ class Session:
         if ending or state is None:
             return False, False
         frame = store.frame(self._identity, frame_id)
+        wake = state.get("wake")
+        if frame is not None and wake and run_key(frame) == run_key(self.work.frame):
+            frame = self._after(frame, store.packer.unpack_detail(self._identity, wake)["kind"])
         if frame is None or frame.step is None or visit_key(frame) != visit_key(self.work.frame):
             return False, False
-        wake = state.get("wake")
-        news = store.packer.unpack_detail(self._identity, wake) if wake else {}
-        same_run = run_key(frame) == run_key(self.work.frame)
-        match news.get("kind"):
-            case None | "lost":
-                return True, same_run
-            case "timeout" | "raised":
-                return True, False
+        return True, run_key(frame) == run_key(self.work.frame)
+
+    def _after(self, frame: Frame, news: str) -> Frame | None:
+        """The frame as it will be after the news, if it then has another attempt; else None."""
+        happening: hap.Happening
+        match news:
+            case "lost":
+                happening = hap.WorkerLost()
+            case "timeout":
+                happening = hap.TaskTimedOut()
             case _:
-                return False, False
+                return None
+        info = self._runtime.info(self.work.pointer, 1)
+        decision = scheduler.decide(self.work.graph, frame, happening, info)
+        return decision.frame if isinstance(decision.command, RunTask) else None
 
     def _others(self, plan: Plan) -> list[str]:
         return [f"{self._identity}|{self.bridge.run}|{n}" for n in range(1, len(plan.seats))]
