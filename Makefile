@@ -31,7 +31,7 @@ demo: $(READY) ## restore 300 archived objects, stream a photo, and print what h
 	@$(BIN)/python -m engine.cli.demo
 
 test: $(READY) ## the whole test suite
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## lint, types, architecture
 	@$(BIN)/ruff check .

@@ -43,10 +43,16 @@ class WorkerProcess:
         self._env = os.environ | given
         self._tree = tree or Path(__file__).resolve().parents[1]
         self._log = tempfile.NamedTemporaryFile(prefix="worker-", suffix=".log")
+        self._logged_before = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        """Starts it and waits until it consumes; AssertionError with its log if it does not."""
+        """Starts it, again if need be, and waits until it consumes.
+
+        Raises:
+            AssertionError: it does not; its log is in the message.
+        """
+        self._logged_before = len(self.log)
         self._process = subprocess.Popen(
             self._command,
             env=self._env,
@@ -108,4 +114,4 @@ class WorkerProcess:
     def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"the worker ended: {self.log}"
-        return "ready" in self.log
+        return "ready" in self.log[self._logged_before :]

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from celery.worker import state as worker_state
@@ -46,8 +47,8 @@ class Leaving:
         self._keeper = keeper
         self._grace_s = grace_s
         self._pid = os.getpid()
-        self._told = threading.Event()
-        self._hurry = threading.Event()
+        # A signal may come while another one is handled: put takes no lock that it would wait for.
+        self._signals: SimpleQueue[int] = SimpleQueue()
         self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="penstock-leaving", daemon=True)
 
@@ -64,16 +65,14 @@ class Leaving:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:  # a process of the pool that was made after us
             return
-        if self._told.is_set() or number not in DRAINING:
-            self._hurry.set()
         worker_state.should_stop = os.EX_OK  # type: ignore[assignment]  # stubs: None alone
-        self._told.set()
+        self._signals.put(number)
 
     def _run(self) -> None:
-        self._told.wait()
+        first = self._signals.get()
         waking.wake()
         log.warning("ending: running tasks have %s s", self._grace_s)
-        if self._hurry.wait(self._grace_s):
+        if first not in DRAINING or self._hears_another():
             self._consumer.stopped.wait(STOP_S)
         if self._ending.acquire(timeout=EXIT_S):
             within(HAND_ON_S, self._hand_on)
@@ -82,6 +81,13 @@ class Leaving:
             with suppress(OSError, ValueError):
                 stream.flush()  # type: ignore[union-attr]
         os._exit(os.EX_OK)
+
+    def _hears_another(self) -> bool:
+        """Waits as long as tasks have; True at once when a second signal comes."""
+        with suppress(Empty):
+            self._signals.get(timeout=self._grace_s)
+            return True
+        return False
 
     def _hand_on(self) -> None:
         """Gives what has not ended to others. A task that goes on here has its result refused."""

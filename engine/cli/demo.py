@@ -80,8 +80,10 @@ def _stack(stack: ExitStack, console: Console, display: Display, archive: DemoAr
     redis = stack.enter_context(EmbeddedRedis())
     _tell(console, f"redis    embedded, process {redis.pid}")
     slots = ["-c", str(load_settings().concurrency or SLOTS)]
+    # Its picture is to be seen in several processes, however slow the machine is.
+    environment = {"PENSTOCK_STREAM_GATHER_S": "5"} | archive.environment
     for _ in range(WORKERS):
-        worker = own_worker(redis.url, [], display.say, slots, archive.environment)
+        worker = own_worker(redis.url, [], display.say, slots, environment)
         stack.enter_context(worker)
         _tell(console, f"worker   process {worker.pid}, {slots[-1]} slots")
     return stack.enter_context(engine_at(redis.url))

@@ -95,11 +95,14 @@ def fail(input: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Passes on, and fails after `after` chunks in its first `times` attempts.
 
     `other`: in those attempts it writes other bytes. `short`: in all others it writes fewer.
+    `sign`: a file that it waits for before it fails.
     """
     attempt, most = ctx.attempt, input.get("times", 1)
     for count, chunk in enumerate(ctx.read(), 1):
         if attempt <= most:
             if count > input["after"]:
+                while "sign" in input and not (Path(input["place"]) / input["sign"]).exists():
+                    threading.Event().wait(0.02)
                 raise TaskError("Test.Broken", f"attempt {attempt}")
             ctx.write(chunk[::-1] if input.get("other") else chunk)
         elif count <= input.get("short", sys.maxsize):
@@ -172,14 +175,15 @@ def odd(input: dict[str, Any], ctx: TaskContext) -> Any:
 @task("streamed/hang", stream=True)
 def hang(input: dict[str, Any], ctx: TaskContext) -> dict[str, Any]:
     """Passes two chunks on, then does nothing until the stream is cancelled."""
-    for number, chunk in enumerate(ctx.read(), 1):
-        ctx.write(chunk)
-        if number == 2:
-            break
-    (Path(input["place"]) / f"hangs.{ctx.flow}").touch()
-    while not ctx.cancelled:
-        threading.Event().wait(0.02)
-    (Path(input["place"]) / f"released.{ctx.flow}").touch()
+    try:
+        for number, chunk in enumerate(ctx.read(), 1):
+            ctx.write(chunk)
+            if number == 2:
+                break
+        while not ctx.cancelled:
+            threading.Event().wait(0.02)
+    finally:
+        (Path(input["place"]) / f"released.{ctx.flow}").touch()
     return {}
 
 

@@ -29,7 +29,9 @@ from tests.waiting import wait_until
 
 TASKS = Path(__file__).with_name("streamed_tasks.py")
 QUICK = {
-    "PENSTOCK_LEASE_S": "2",
+    # Who stands still for a while is not taken for dead, and who is slow to help is waited for.
+    "PENSTOCK_LEASE_S": "10",
+    "PENSTOCK_STREAM_GATHER_S": "5",
     "PENSTOCK_SWEEP_EVERY_S": "0.3",
     "PENSTOCK_DISPATCH_GRACE_S": "1",
 }

@@ -14,16 +14,16 @@ from tests.processes import WorkerProcess
 from tests.waiting import wait_until
 
 LASTING = Path(__file__).with_name("lasting_tasks.py")
-SETTINGS = {"PENSTOCK_KILL_GRACE_S": "1"}
+SETTINGS = {"PENSTOCK_KILL_GRACE_S": "2"}
 RETRIED = """
 - type: task
   name: limited
   resourceArn: {task}
-  timeoutSeconds: 1
+  timeoutSeconds: 3
   retry: [{{errors: [FnF.TaskTimeout], intervalSeconds: 0.1, maxAttempts: 2}}]
   outputMappings: [{{target: attempt, source: $local.attempt}}]
 """
-ONCE = "- {{type: task, name: limited, resourceArn: {task}, timeoutSeconds: 1}}\n"
+ONCE = "- {{type: task, name: limited, resourceArn: {task}, timeoutSeconds: 3}}\n"
 
 
 @pytest.fixture(scope="module", params=["prefork", "threads"])

@@ -155,7 +155,7 @@ def test_a_canvas_has_its_results_and_workers_answer_questions(engine: Engine) -
     engine.create_flow("plain", HEAD + "\n- {type: pass, name: only}")
     assert engine.to_canvas("plain", {"a": 1}).apply_async().get(timeout=20) is not None
     app = engine.runtime.canvas.app
-    assert len(app.control.inspect(timeout=3).ping() or {}) == 2
+    wait_until(lambda: len(app.control.inspect(timeout=3).ping() or {}) == 2, 30)
 
 
 def test_the_doctor_finds_nothing_that_it_may_not_ask(engine: Engine, guarded: Guarded) -> None:

@@ -158,7 +158,8 @@ def test_more_chunks_at_once_need_a_stage_without_a_state(two: Stack) -> None:
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_the_worker_of_a_stage_is_called_on_its_own_queue(tmp_path: Path, position: int) -> None:
     """Wherever the stage stands, and however many others there are."""
-    with stack(tmp_path, [1], {"PENSTOCK_RESOURCE_GRACE_S": "3"}) as made:
+    env = {"PENSTOCK_RESOURCE_GRACE_S": "3", "PENSTOCK_STREAM_GATHER_S": "0.5"}
+    with stack(tmp_path, [1], env) as made:
         made.worker(1, "-Q", "far", tasks=FAR)
         stages = ["give", "tell"] if position else ["cut", "tell"]
         stages.insert(position, "far")

@@ -21,7 +21,11 @@ COUNT, SIZE = 20, 10_000
 CALL = {"count": COUNT, "size": SIZE}
 BYTES = b"".join(given(COUNT, SIZE))
 HELD_CHUNK = b"held"
-QUICK = {"PENSTOCK_RESOURCE_GRACE_S": "3", "PENSTOCK_SHUTDOWN_GRACE_S": "1"}
+QUICK = {
+    "PENSTOCK_RESOURCE_GRACE_S": "3",
+    "PENSTOCK_SHUTDOWN_GRACE_S": "1",
+    "PENSTOCK_STREAM_GATHER_S": "0.5",
+}
 
 
 @pytest.fixture

@@ -115,10 +115,15 @@ def test_an_attempt_that_writes_something_else_is_not_taken_for_the_same(
     fleet: Stack, mistake: str
 ) -> None:
     steps = stream_step("cut", "fail", "tell", more=f"{FUSED}\n{RETRY}")
-    # At a pace at which the caller has got some of it before the first attempt fails.
-    told = {"times": 1, "pause_s": 0.01, mistake: {"other": True, "short": 5}[mistake]}
-    error, cause = failure(fleet, f"differs_{mistake}", steps, told, SOURCE)
-    assert error == "StreamDiffers" and plain(cause)
+    sign = f"has_some.{mistake}"
+    told = {"times": 1, "sign": sign, mistake: {"other": True, "short": 5}[mistake]}
+    streamed = fleet.stream(f"differs_{mistake}", steps, CALL | told, SOURCE)
+    assert len([next(streamed) for _ in range(6)]) == 6, "more than 5"
+    (fleet.place / sign).touch()
+    with pytest.raises(ExecutionFailed) as failed:
+        read(streamed)
+    assert failed.value.error == "StreamDiffers" and plain(failed.value.cause)
+    fleet.assert_nothing_left()
 
 
 CAUGHT = (
@@ -204,7 +209,7 @@ def test_objects_that_cannot_be_used_are_named(fleet: Stack, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("fuse", [FUSED, SPREAD])
 def test_a_stream_whose_time_is_over_ends_and_lets_go(fleet: Stack, fuse: str) -> None:
-    steps = stream_step("give", "hang", "tell", more=f"{fuse}\ntimeoutSeconds: 1")
+    steps = stream_step("give", "hang", "tell", more=f"{fuse}\ntimeoutSeconds: 2")
     assert failure(fleet, f"late_{fuse[-4:]}", steps)[0] == "FnF.TaskTimeout"
     wait_until((fleet.place / f"released.late_{fuse[-4:]}").exists)
 
@@ -212,7 +217,7 @@ def test_a_stream_whose_time_is_over_ends_and_lets_go(fleet: Stack, fuse: str) -
 def test_a_stream_in_threads_whose_time_is_over_ends_and_lets_go(tmp_path: Path) -> None:
     with stack(tmp_path) as threads:
         threads.worker(4, "-P", "threads")
-        steps = stream_step("give", "hang", "tell", more="timeoutSeconds: 1")
+        steps = stream_step("give", "hang", "tell", more="timeoutSeconds: 3")
         assert failure(threads, "late", steps)[0] == "FnF.TaskTimeout"
         wait_until((threads.place / "released.late").exists)
 

@@ -112,7 +112,7 @@ def test_what_a_folder_of_somebody_else_is_in_the_way_of_goes_through_redis(tmp_
 
 
 def test_what_a_killed_worker_has_written_is_whole_in_memory(tmp_path: Path) -> None:
-    with stack(tmp_path, [1]) as made:
+    with stack(tmp_path, [1], {"PENSTOCK_LEASE_S": "2"}) as made:
         data = os.urandom(LONG)
         streamed = made.stream("killed", PASS, CUT, data)
         came, killed = bytearray(), list[int]()

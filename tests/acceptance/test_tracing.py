@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from engine.config import Settings
+from engine.core.events import EventType
 from engine.runtime.embedded import EmbeddedRedis
 from engine.runtime.engine import Engine
 from engine.runtime.traces import Traces
 from tests.acceptance.collector import Collector, Seen, collecting
-from tests.acceptance.running import run, start
+from tests.acceptance.running import history, run, start
 from tests.processes import WorkerProcess
 from tests.waiting import wait_until
 
@@ -63,7 +64,7 @@ def _environment(collector: Collector, sample: str) -> dict[str, str]:
     return {
         "PENSTOCK_TRACE_SAMPLE": sample,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
-        "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "5",
     }
 
 
@@ -126,7 +127,13 @@ def test_spans_last_as_long_as_what_they_stand_for(spans: list[Seen], traced: Tr
         if span.parent:
             parent = by_id[span.parent]
             assert parent.start_s <= span.start_s and span.end_s <= parent.end_s
-    assert all(0.9 < span.end_s - span.start_s < 3 for span in spans if span.name == "rest")
+    waits = {span.attributes["penstock.frame"]: span for span in spans if span.name == "rest"}
+    for event in history(traced.engine, execution):
+        if event.step_name == "rest" and event.type is EventType.STEP_ENTERED:
+            assert waits[event.frame].start_s == pytest.approx(event.time, abs=0.01)
+        elif event.step_name == "rest" and event.type is EventType.STEP_EXITED:
+            assert waits[event.frame].end_s == pytest.approx(event.time, abs=0.01)
+    assert len(waits) == 2 and all(each.end_s - each.start_s > 0.9 for each in waits.values())
 
 
 def test_spans_say_what_they_stand_for_and_nothing_of_the_data(
@@ -237,6 +244,9 @@ def test_a_collector_that_is_away_gets_its_traces_later(traced: Traced) -> None:
     traced.collector.refusing = True
     run(traced.engine, "later", CHILD)
     wait_until(lambda: traced.collector.refused, 20)
+    # By now the worker has taken it, and it is noted again once its exporter has given up.
+    store = traced.engine.runtime.store
+    wait_until(lambda: store.redis.exists(store.keys.traces), 20)
     assert traced.collector.roots("later") == []
     traced.collector.refusing = False
     assert len(traced.collector.trace("later", 40)) == 3

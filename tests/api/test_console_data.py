@@ -25,7 +25,7 @@ SMALL = 16_000
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with served(slots=4, tasks=TASKS) as made:
+    with served(slots=4, tasks=TASKS, env={"PENSTOCK_STREAM_GATHER_S": "5"}) as made:
         made.engine.create_flow("order", flows.ORDER)
         made.engine.create_flow("labels", flows.LABELS)
         made.engine.create_flow("items", flows.PLAIN_ITEMS)

@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def stack(browser: Browser) -> Iterator[Stack]:
     """An engine with the console's flows, served to those who have a key."""
-    env = {"PENSTOCK_API_FLOWER_URL": FLOWER}
+    env = {"PENSTOCK_API_FLOWER_URL": FLOWER, "PENSTOCK_STREAM_GATHER_S": "5"}
     with served(slots=4, tasks=TASKS, env=env) as made:
         made.engine.create_flow("order", flows.ORDER)
         made.engine.create_flow("labels", flows.LABELS)

@@ -52,8 +52,8 @@ def wrong(engine: Engine, flow: str, name: str) -> list[str]:
 
 def left_over(redis: Redis, keys: Keys) -> list[str]:
     """What is left when everything has ended: keys for ever, messages, timers, leases."""
-    found = without_ttl(redis)
     wait_until(lambda: not _busy(redis, keys), 15)
+    found = without_ttl(redis)
     for key in (keys.dispatch, keys.lease, keys.timers):
         entries: Any = redis.zrange(key, 0, 4)
         found += [f"{key}: {entry}" for entry in entries]

@@ -42,7 +42,8 @@ STAGES = ("cut", "mix", "chain")
 HEAD = (
     f"{'':4}  {'stage':8}{'killed':9}{'after s':>8}{'again s':>9}{'lease s':>9}{'twice':>7}  bytes"
 )
-LEASE_S = 2.0
+LEASE_S = 3.0
+LEASES = {"PENSTOCK_LEASE_S": str(LEASE_S)}
 AGAIN_WITHIN_S = 2.0
 """How soon after the end of a lease somebody goes on."""
 
@@ -201,7 +202,7 @@ def kills(count: int, seed: int) -> Iterator[Kill]:
     """So many kills, one after the other, on one fleet."""
     random = Random(seed)
     with tempfile.TemporaryDirectory() as place:
-        with stack(Path(place), [1] * WORKERS) as fleet:
+        with stack(Path(place), [1] * WORKERS, LEASES) as fleet:
             for number in range(count):
                 yield kill(fleet, random, number)
 

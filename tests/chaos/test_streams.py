@@ -36,6 +36,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.streams import (
     COUNT,
     LEASE_S,
+    LEASES,
     SIZE,
     STAGES,
     at_work,
@@ -73,7 +74,7 @@ def often(values: Iterable[object], few: Collection[object]) -> list[Any]:
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Stack]:
     """Four workers of one slot each, which may not survive."""
-    with stack(tmp_path, [1] * streams.WORKERS) as made:
+    with stack(tmp_path, [1] * streams.WORKERS, LEASES) as made:
         yield made
 
 
@@ -187,7 +188,7 @@ def test_lead_and_helper_may_die_together(fleet: Stack) -> None:
 
 @pytest.mark.chaos_long
 def test_without_a_spare_slot_a_helper_goes_on_for_a_dead_lead(tmp_path: Path) -> None:
-    with stack(tmp_path, [1, 1]) as pair:
+    with stack(tmp_path, [1, 1], LEASES) as pair:
         reading, place = begin(pair, "spare")
         lead = at_work(pair, reading, place)[0]
         kill_worker(pair, worker_of(pair, lead))
@@ -225,7 +226,7 @@ def test_who_takes_over_elsewhere_does_not_find_what_is_in_shared_memory(fleet: 
 
 
 def test_a_worker_that_is_told_to_end_hands_its_part_on(tmp_path: Path) -> None:
-    with stack(tmp_path, [1] * 4, {"PENSTOCK_SHUTDOWN_GRACE_S": "1"}) as fleet:
+    with stack(tmp_path, [1] * 4, LEASES | {"PENSTOCK_SHUTDOWN_GRACE_S": "1"}) as fleet:
         reading, place = begin(fleet, "drained")
         victims = at_work(fleet, reading, place)
         for pid in victims[:2]:

@@ -103,24 +103,31 @@ def test_a_message_that_went_down_with_its_worker_is_sent_again_within_seconds(
 def test_a_queue_that_is_merely_long_is_no_reason_to_send_anything_again(
     item_s: float,
 ) -> None:
-    with EmbeddedRedis() as server, Mortal(server.url, [WORKING], ["-c", "2"], IMPATIENT):
-        engine = Engine(server.url, Settings(dispatch_grace_s=0.5))
+    grace_s = 2.0  # most of what is sent waits for longer
+    env = {"PENSTOCK_DISPATCH_GRACE_S": str(grace_s)}
+    with EmbeddedRedis() as server, Mortal(server.url, [WORKING], ONE, env):
+        engine = Engine(server.url, Settings(dispatch_grace_s=grace_s))
         steps = """
 - type: foreach
   name: each
   iterationMapping: {collection: $.items, item: seconds}
   steps: [{type: task, name: naps, resourceArn: nap}]
 """
-        long = start(engine, "long", steps, {"items": [item_s] * 100})
+        runs = [start(engine, "long", steps, {"items": [item_s] * 10})]
+        engine.create_flow("naps", HEAD + "- {type: task, name: naps, resourceArn: nap}\n")
+        runs += [engine.start_execution("naps", {"seconds": item_s}) for _ in range(40)]
         engine.create_flow("tells", HEAD + TELL)
-        others = [engine.start_execution("tells") for _ in range(10)]
-        reports = [_succeeded(engine, run).report for run in (long, *others)]
+        runs += [engine.start_execution("tells") for _ in range(10)]
+        reports = [_succeeded(engine, run).report for run in runs]
         assert {(one.redispatches, one.duplicates_absorbed) for one in reports} == {(0, 0)}
 
 
 LENGTHY = """
-- {type: task, name: naps, resourceArn: nap}
-- {type: wait, name: rests, duration: 6}
+- type: task
+  name: waits
+  resourceArn: wait_for_sign
+  outputMappings: [{target: first, source: $local.attempt}]
+- {type: wait, name: rests, duration: 10}
 - type: task
   name: tells
   resourceArn: tell
@@ -129,7 +136,7 @@ LENGTHY = """
 
 
 def test_a_visibility_timeout_shorter_than_a_task_does_it_no_harm(
-    stack: tuple[Engine, str],
+    stack: tuple[Engine, str], tmp_path: Path
 ) -> None:
     engine, url = stack
 
@@ -140,18 +147,23 @@ def test_a_visibility_timeout_shorter_than_a_task_does_it_no_harm(
         held: Any = engine.runtime.store.redis.zrange("unacked_index", 0, 0, withscores=True)
         return bool(held) and held[0][1] < time.time() - 2 * VISIBILITY_S
 
+    def absorbed(count: int) -> None:
+        wait_until(lambda: run.describe().report.duplicates_absorbed >= count)
+
     with worker(), worker():
-        run = start(engine, "naps", LENGTHY, {"seconds": 6})
+        run = start(engine, "lengthy", LENGTHY, {"place": str(tmp_path)})
         wait_until(held_for_long)
         # A worker that comes hands on what others hold: here the message of the running task,
         with worker():
+            absorbed(1)
+            (tmp_path / "go").touch()
             wait_until(lambda: history(engine, run)[-1].step_name == "rests")
             wait_until(held_for_long)
             # and there the one of a wait.
             with worker():
                 ended = _succeeded(engine, run)
-                wait_until(lambda: run.describe().report.duplicates_absorbed >= 2)
-    assert ended.output == {"slept": 6, "attempt": 1}
+                absorbed(2)
+    assert ended.output == {"first": 1, "attempt": 1}
     assert len(of_type(history(engine, ended), EventType.TASK_STARTED)) == 2
 
 

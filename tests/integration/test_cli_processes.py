@@ -101,6 +101,7 @@ def test_the_local_stack_runs_flows_shows_them_everywhere_and_ends_with_ctrl_c(
     words = ["up", "--tasks", "my_tasks.py", *ANY_PORTS, "-c", "2", "--workers", "2"]
     with Background(PENSTOCK, *words, cwd=folder) as stack:
         stack.says("Ctrl-C stops it all")
+        _await_events_in_flower(stack.stdout, workers=2)
         url = _found(r"export PENSTOCK_REDIS_URL=(\S+)", stack.stdout)
         done = penstock(
             "run", "shout.yml", "--input", '{"text": "hey"}', "--name", "first",
@@ -130,6 +131,7 @@ def test_console_and_flower_of_the_local_stack_lead_to_each_other(folder: Path) 
         url = _found(r"export PENSTOCK_REDIS_URL=(\S+)", stack.stdout)
         engine = Engine(url)
         engine.create_flow("shout", FLOW)
+        _await_events_in_flower(stack.stdout, workers=1)
         assert engine.start_execution("shout", {"text": "hey"}, "a.b").wait(20).output
         # As the console makes the link.
         task = f"{flower}/task/{quote('shout:a.b', safe='')}"
@@ -256,6 +258,13 @@ def _flower(shown: str) -> tuple[str, str]:
     found = re.search(r"flower +(http://\S+) +(\S+) / (\S+)", shown)
     assert found, shown
     return found[1], f"{found[2]}:{found[3]}"
+
+
+def _await_events_in_flower(shown: str, workers: int) -> None:
+    """Until Flower hears so many workers; what they tell before that it never shows."""
+    flower, login = _flower(shown)
+    path = f"{flower}/api/workers?status=1"
+    wait_until(lambda: len(json.loads(_get(path, login))) == workers, 40)
 
 
 def _kwargs_in_flower(shown: str, task: str) -> str:

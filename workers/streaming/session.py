@@ -165,18 +165,24 @@ class Session:
     def _gather(self, wanted: Wanted) -> list[Offer]:
         """Asks for as many helpers as there is use and room for; who came in time."""
         missing = [n for n in range(len(self.call.stages)) if n not in self.party.stages]
-        count = min(wanted.most_seats - 1, self._free_slots())
-        patience_s = self._settings.stream_gather_s
-        if missing:
-            count = max(count, len(missing))
-            patience_s = max(patience_s, HOLD_S * uniform(0.5, 1.5))
+        count = max(len(missing), min(wanted.most_seats - 1, self._free_slots()))
         came = [self.party.offer()]
         if count > 0:
             self._call_helpers(count, missing)
-            self.bridge.offers(count, patience_s)
-            for ticket, told in sorted(self.bridge.offered().items()):
-                came.append(Offer.of(ticket, json.loads(told)))
+            came += self._offers(count, missing)
         return came
+
+    def _offers(self, count: int, missing: list[int]) -> list[Offer]:
+        """Who offers to help: so many, if they come soon; those who are missing are held for."""
+        until = time.monotonic() + HOLD_S * uniform(0.5, 1.5)
+        number = self.bridge.offers(count, self._settings.stream_gather_s)
+        while True:
+            told = sorted(self.bridge.offered().items())
+            came = [Offer.of(ticket, json.loads(text)) for ticket, text in told]
+            left_s = until - time.monotonic()
+            if left_s <= 0 or not set(missing).difference(*(offer.able for offer in came)):
+                return came
+            number = self.bridge.offers(number + 1, left_s)
 
     def _free_slots(self) -> int:
         """How many slots of workers that have all tasks are free, as far as is known."""
