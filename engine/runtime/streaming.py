@@ -214,6 +214,8 @@ class Caller:
             return set()
         sends = self._redis.hget(self._key, "sends") == "1"
         wanted = [end for end in ends if sends or end != SOURCE]
+        if not wanted:  # who needs no caller does not say that it is there
+            return set()
         lent = {end for end, holder in self._settled(wanted, visit).items() if holder == visit}
         if SINK in lent:
             self._tell_of(run_name(run))

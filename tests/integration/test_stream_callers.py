@@ -51,6 +51,14 @@ def test_a_caller_that_sends_nothing_lends_no_source(caller: Caller) -> None:
     assert caller.lends("1", "1/1", ENDS) == {SINK}
 
 
+def test_who_needs_no_caller_does_not_keep_it(caller: Caller, redis: Redis) -> None:
+    caller.attach("one", sends=True)
+    key = next(redis.scan_iter("*:caller"))
+    redis.pexpire(key, 2000)
+    assert caller.lends("1", "1/1", []) == set()
+    assert 0 < int(str(redis.pttl(key))) <= 2000
+
+
 def test_of_two_that_ask_at_once_one_has_both_ends(caller: Caller) -> None:
     for number in range(100):
         caller.attach("one", sends=True)
