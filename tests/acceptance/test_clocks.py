@@ -18,8 +18,8 @@ from tests.processes import WorkerProcess
 HERE = Path(__file__).parent
 SKEWED = HERE.parent / "chaos" / "skewed"
 WORKING = HERE / "working_tasks.py"
-LATE_S = 15.0
-"""How late a step may begin: much less than the clocks are wrong."""
+LATE_S = 1.5
+"""How late a step may begin."""
 
 GRACE_S = 60.0
 """Nothing is sent again within a test: what does not come in time does not come at all."""

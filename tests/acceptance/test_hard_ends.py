@@ -24,8 +24,8 @@ LASTS = """
 LONG_LEASE = {"PENSTOCK_LEASE_S": "60"}
 """With it a task runs elsewhere within a test only if its worker hands it on."""
 
-STOPS_WITHIN_S = 15.0
-"""Less than the grace at which a worker that waits for its tasks would hand them on."""
+STOPS_WITHIN_S = 5.0
+"""Much less than the grace at which a worker that waits for its tasks would hand them on."""
 
 
 def _worker(

@@ -29,8 +29,8 @@ LASTS = """
 ORDERLY = {"PENSTOCK_LEASE_S": "60", "PENSTOCK_DISPATCH_GRACE_S": "60"}
 """With these a step gets to another worker within a test only if its own one hands it on."""
 
-STOPS_WITHIN_S = 15.0
-"""Less than the grace at which a worker that waits for its tasks would hand them on."""
+STOPS_WITHIN_S = 5.0
+"""Much less than the grace at which a worker that waits for its tasks would hand them on."""
 
 NAP = "- {type: wait, name: nap, duration: 4}\n"
 LEAVES = "- {type: task, name: leaves, resourceArn: leaves}\n"
@@ -99,7 +99,7 @@ def test_running_tasks_end_and_so_does_the_worker(
     with _worker(url, pool) as worker:
         run = _lasting(engine, tmp_path, seconds=2)
         os.kill(worker.pid, signal.SIGTERM)
-        code = worker.wait(STOPS_WITHIN_S)
+        code = worker.wait(10)
         assert code == 0, worker.log
         assert len(of_type(history(engine, run), EventType.TASK_SUCCEEDED)) == 1
         assert _left_by(worker, engine) == []
@@ -119,8 +119,9 @@ def test_what_has_not_ended_within_the_grace_runs_elsewhere(
             begun = time.monotonic()
             os.kill(worker.pid, signal.SIGTERM)
             wait_until((tmp_path / "started-2").exists, STOPS_WITHIN_S)
-            assert time.monotonic() - begun >= 1
+            taken_over_s = time.monotonic() - begun
             assert worker.wait(STOPS_WITHIN_S) == 0, worker.log
+            assert 1 <= taken_over_s < 3
             assert _left_by(worker, engine) == []
             (tmp_path / "go").touch()
             ended = run.wait(END_WITHIN_S)
@@ -147,7 +148,7 @@ def test_a_worker_that_must_hurry_hands_on_at_once(
                 if count < len(signals) - 1:
                     wait_until(lambda: "ending: running tasks have" in worker.log)
             assert worker.wait(STOPS_WITHIN_S) == 0, worker.log
-            wait_until((tmp_path / "started-2").exists)
+            wait_until((tmp_path / "started-2").exists, 3)
             assert _left_by(worker, engine) == []
             (tmp_path / "go").touch()
             assert run.wait(END_WITHIN_S).output == {"attempt": 2}
@@ -167,11 +168,11 @@ def test_what_a_worker_has_taken_and_not_begun_goes_back_at_once(
         redis = engine.runtime.store.redis
         if pool == "solo":  # its loop is at the task itself
             os.kill(worker.pid, signal.SIGTERM)
-        wait_until(lambda: redis.llen("penstock"))
+        wait_until(lambda: redis.llen("penstock"), 3)
         (tmp_path / "go").touch()
         with _worker(url, env=ORDERLY):
             ended = nap.wait(END_WITHIN_S)
-    assert 3.9 < (ended.stopped_time or 0) - ended.started_time
+    assert 3.9 < (ended.stopped_time or 0) - ended.started_time < 9
     assert ended.report.redispatches == 0
 
 
